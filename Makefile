@@ -1,0 +1,109 @@
+# Everything a developer, CI or a newcomer runs. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# Triton's python backend is built for Python 3.11, so one version serves all environments.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := .venv-tools/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+
+# An environment is complete when the stamp of its lock is there, so a second `make setup` does nothing and a changed
+# lock (whatever the files' times, e.g. after a branch switch) brings the environment up to date.
+key = $(firstword $(shell cat $(1) | sha256sum | cut -c1-16))
+TOOLS := .venv-tools/.installed-$(call key,requirements/uv.txt)
+PIPELINE := .venv/.installed-$(call key,requirements/pipeline.txt pyproject.toml)
+TRITON := .venv-triton/.installed-$(call key,requirements/triton.txt)
+TRAINING := .venv-training/.installed-$(call key,requirements/training.txt pyproject.toml)
+BENCH := .venv-bench/.installed-$(call key,requirements/bench.txt pyproject.toml)
+
+# $(call environment,FOLDER,LOCK): the environment holds exactly what the lock names, checked by hash.
+define environment
+	echo "$(1): installing $(2)"
+	$(1)/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$(PYTHON)" $(1)
+	rm -f $(1)/.installed-*
+	$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+endef
+# $(call this-package,FOLDER): `screening` and `infra` of this checkout, editable.
+this-package = $(UV) pip install --quiet --python $(1)/bin/python --no-deps --build-constraints requirements/build.txt --editable .
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(PIPELINE) $(TRITON) ## environments of the nightly run (.venv) and of Triton (.venv-triton)
+
+.PHONY: setup-training
+setup-training: $(TRAINING) ## environment with torch (.venv-training)
+
+.PHONY: setup-bench
+setup-bench: $(BENCH) ## environment of the comparisons (.venv-bench)
+
+.PHONY: browsers
+browsers:
+	@infra/local/apt_install.sh chromium
+
+.PHONY: up
+up: setup ## start Ceph, Triton, PostgreSQL and Airflow; print their addresses
+	@.venv/bin/python -m infra.local up
+
+.PHONY: down
+down: ## stop what `make up` started; the data stays
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m infra.local down; fi
+
+.PHONY: demo
+demo: setup ## a whole night on this machine (PHOTOS=DIR: your own photos)
+	@.venv/bin/screening demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+.PHONY: check
+check: setup ## ruff and mypy
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy --exclude '(^|/)training/' screening infra tests dags
+	@if [ -e $(TRAINING) ]; then \
+	  .venv-training/bin/mypy screening/training $(wildcard tests/training); \
+	else \
+	  echo "screening/training: types not checked, which takes torch: make setup-training"; \
+	fi
+
+.PHONY: test
+test: setup setup-training browsers ## everything CI runs: check, then the tests in both environments
+	@$(MAKE) --no-print-directory check
+	@.venv-training/bin/pytest tests/training $(PYTEST_ARGS)
+	@.venv/bin/pytest --ignore tests/training $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: setup setup-bench ## the figures of docs/benchmarks.md
+	@.venv/bin/python -m tests.benchmarks $(BENCH_ARGS)
+
+.PHONY: lock
+lock: $(TOOLS) ## resolve the dependencies anew and write requirements/*.txt
+	@requirements/lock.sh $(UV)
+
+$(TOOLS): requirements/uv.txt
+	@"$(PYTHON)" -c 'import sys; v = "%d.%d" % sys.version_info[:2]; v == "3.11" or sys.exit(f"Python 3.11 expected, {sys.executable} is {v}: make PYTHON=…")'
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || infra/local/apt_install.sh python3.11-venv
+	@"$(PYTHON)" -m venv --clear .venv-tools
+	@.venv-tools/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/uv.txt
+	@touch $@
+
+$(PIPELINE): $(TOOLS)
+	@$(call environment,.venv,requirements/pipeline.txt)
+	@$(call this-package,.venv)
+	@touch $@
+
+$(TRITON): $(TOOLS)
+	@$(call environment,.venv-triton,requirements/triton.txt)
+	@touch $@
+
+$(TRAINING): $(TOOLS)
+	@$(call environment,.venv-training,requirements/training.txt)
+	@$(call this-package,.venv-training)
+	@touch $@
+
+$(BENCH): $(TOOLS)
+	@$(call environment,.venv-bench,requirements/bench.txt)
+	@$(call this-package,.venv-bench)
+	@touch $@

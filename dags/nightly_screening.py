@@ -1,0 +1,101 @@
+"""### Nightly screening
+
+Grades the photos that were uploaded for a night, and earlier ones that no night has had.
+
+`open_night` claims the keys and cuts them into batches; each batch is `prepare`d (fetch, decode, measure, judge) and
+then `infer`red by Triton, one batch while the next is prepared; `grade`, `audit`, `publish` and `report` follow once.
+
+**May run twice.** Every task writes the same objects again; a night that was opened keeps exactly its keys. A failed
+audit stops the run before anything is published. Errors of the kind that waiting may mend are retried; wrong
+credentials, a missing bucket or model, or a broken contract stop the run at once with one line that says why.
+
+**By hand:** trigger with `night` as `2026-11-20`; empty means the day on which the run was due.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pendulum
+from airflow.sdk import Param, dag, get_current_context, task, task_group
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+
+RETRY_BY_CLASS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception="screening.errors.StopError", action=RetryAction.FAIL, reason="a person has to change something first"),
+        RetryRule(exception="screening.errors.RetryError", action=RetryAction.RETRY, retry_delay=timedelta(seconds=15)),
+    ]
+)
+
+
+@dag(
+    # Half past eleven in the evening: the day's uploads are in, and the grades are there in the morning.
+    schedule="30 23 * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    params={"night": Param(default=None, type=["null", "string"], format="date", title="Night", description="yyyy-mm-dd")},
+    default_args={"retries": 4, "retry_delay": timedelta(seconds=10), "retry_policy": RETRY_BY_CLASS},
+    tags=["screening"],
+    doc_md=__doc__,
+)
+def nightly_screening() -> None:
+    @task
+    def open_night() -> list[int]:
+        from screening import tasks  # numpy and pyarrow load in the task, not when the DAG is parsed
+
+        context = get_current_context()
+        asked, run = context["params"]["night"], context["dag_run"]
+        night = date.fromisoformat(asked) if asked else (run.logical_date or run.run_after).date()
+        plan = tasks.open_night(night, tasks.open_context())
+        context["ti"].xcom_push("run_id", plan.run_id)
+        return list(range(len(plan.batch_sizes)))
+
+    @task
+    def prepare(run_id: str, batch: int) -> int:
+        from screening import tasks
+
+        return tasks.prepare(run_id, batch, tasks.open_context())
+
+    @task
+    def infer(run_id: str, batch: int) -> int:
+        from screening import tasks
+
+        return tasks.infer(run_id, batch, tasks.open_context())
+
+    @task_group
+    def screen_batch(run_id: str, batch: int) -> None:
+        infer(run_id, prepare(run_id, batch))
+
+    # A night without photos maps to nothing, and is graded, audited and published like any other.
+    @task(trigger_rule="none_failed")
+    def grade(run_id: str) -> None:
+        from screening import tasks
+
+        tasks.grade(run_id, tasks.open_context())
+
+    @task
+    def audit(run_id: str) -> None:
+        from screening import tasks
+
+        tasks.audit(run_id, tasks.open_context())
+
+    @task
+    def publish(run_id: str) -> None:
+        from screening import tasks
+
+        tasks.publish(run_id, tasks.open_context())
+
+    @task
+    def report(run_id: str) -> None:
+        from screening import tasks
+
+        tasks.report(run_id, tasks.open_context())
+
+    opened = open_night()
+    run_id = opened["run_id"]
+    batches = screen_batch.partial(run_id=run_id).expand(batch=opened)
+    batches >> (graded := grade(run_id)) >> audit(run_id) >> publish(run_id) >> report(run_id)
+
+
+nightly_screening()

@@ -1,0 +1,1 @@
+"""How the parts that Skin Screening stands on are started: on one machine (``local``) and in production."""

@@ -1,0 +1,136 @@
+"""`make demo`: one whole night on real parts, from an empty machine to a published report.
+
+Starts the stack, uploads a folder of photos (or photos that the project draws itself, and says so), triggers the DAG in
+Airflow, follows it, and prints what the night published. Exit code 0 only if it was published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+import time
+from collections import Counter
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from infra.local.airflow_api import AirflowApi
+from infra.local.rendered_photos import render_night
+from infra.local.settings import StackSettings
+from infra.local.stack import up
+from screening.cli import print_accounting
+from screening.contracts import LEDGER
+from screening.edges import paths
+from screening.edges.tables import iter_table
+from screening.errors import ScreeningError
+from screening.stages.accounting import count
+from screening.tasks import NightContext, open_context
+from screening.tasks.context import run_id_of
+from screening.tasks.report import REPORT_NAME, read_timings
+from screening.tasks.staged import read_staged
+from screening.tasks.upload import upload_folder
+
+DAG = "nightly_screening"
+PROGRAMME = "demo"
+console = Console()
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.demo", description=__doc__)
+    parser.add_argument("--photos", type=Path, help="folder of photos, with manifest.csv if there is one")
+    photos = parser.parse_args().photos
+    settings = StackSettings.from_environment()
+    os.environ.update(up(settings))
+    if photos is None:
+        photos = settings.state / "rendered-photos"
+        if not (photos / "manifest.csv").is_file():
+            with console.status("drawing photos"):
+                render_night(photos)
+        console.print("[yellow]No PHOTOS=DIR was given: these photos are rendered by the project itself, not taken of people.[/yellow]")
+    context = open_context()
+    night = _free_night(photos, context)
+    with Progress(TextColumn("uploading"), BarColumn(), TextColumn("{task.completed}/{task.total}"), console=console) as progress:
+        bar = progress.add_task("", total=None)
+        sent, there = upload_folder(
+            photos, PROGRAMME, night, context, lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    console.print(f"night {night}: uploaded {sent} files, {there} were there already")
+    started = time.monotonic()
+    published = _run_dag(AirflowApi.of_stack(settings), night)
+    seconds = time.monotonic() - started
+    if not published:
+        console.print(f"[bold red]night {night} was not published[/bold red]; Airflow's log is in {settings.state}/logs")
+        return 1
+    _show(night, context, settings.state, seconds)
+    return 0
+
+
+def _free_night(photos: Path, context: NightContext) -> date:
+    """Today or, where today's night was opened with other photos, the first day after it that is free."""
+    files = {
+        path.relative_to(photos).as_posix(): path
+        for path in photos.rglob("*")
+        if path.is_file() and path.name != "manifest.csv"
+    }
+    night = datetime.now(timezone.utc).date()
+    while context.results.exists(paths.ledger(night)):
+        claimed = {
+            str(row["key"]).removeprefix(paths.upload(PROGRAMME, night, "")): row["etag"]
+            for table in iter_table(context.results, paths.ledger(night), LEDGER)
+            for row in table.to_pylist()
+        }
+        if claimed.keys() == files.keys() and all(
+            hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == claimed[name] for name, path in files.items()
+        ):
+            break
+        night += timedelta(days=1)
+    return night
+
+
+def _run_dag(airflow: AirflowApi, night: date) -> bool:
+    """Trigger the DAG for a night and follow it to its end; whether it succeeded."""
+    airflow.unpause(DAG)
+    run = airflow.trigger(DAG, {"night": night.isoformat()})
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[states]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bars = {
+            task: progress.add_task(task, total=None, states="")
+            for task in ("open_night", "prepare", "infer", "grade", "audit", "publish", "report")
+        }
+        while True:
+            state = airflow.run_state(DAG, run)
+            instances = airflow.task_instances(DAG, run)
+            for task, bar in bars.items():
+                states = [i["state"] for i in instances if i["task_id"].rsplit(".", 1)[-1] == task]
+                done = sum(s in ("success", "failed", "upstream_failed", "skipped") for s in states)
+                words = ", ".join(f"{n} {s or 'waiting'}" for s, n in Counter(states).items())
+                progress.update(bar, completed=done, total=len(states) or None, states=words)
+            if state in ("success", "failed"):
+                return state == "success"
+            time.sleep(1)
+
+
+def _show(night: date, context: NightContext, state: Path, seconds: float) -> None:
+    run_id = run_id_of(night)
+    tables = read_staged(run_id, context)
+    accounting = count(tables["photos"], tables["grades"])
+    print_accounting(accounting)
+    working = sum(float(str(t["seconds"])) for t in read_timings(run_id, context))
+    console.print(f"{accounting.listed / seconds:.1f} photos per second ({seconds:.0f} s from trigger to report, {working:.0f} s of tasks)")
+    local = state / "reports" / f"night-{night}.html"
+    local.parent.mkdir(exist_ok=True)
+    local.write_bytes(context.results.get(paths.report(night, REPORT_NAME)))
+    console.print(f"report: {local} (in the store: {context.results.url(paths.report(night, REPORT_NAME))})", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ScreeningError as error:
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        sys.exit(1)

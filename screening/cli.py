@@ -1,0 +1,280 @@
+"""The command `screening`: thin, over the tasks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
+from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__ and "Nightly screening of skin-lesion photos.")
+console = Console()
+DEFAULT_ENV_FILE = Path(".local/screening.env")
+"""Written by `make up`: addresses and credentials of the local stack."""
+FOLDER_PROGRAMME = "folder"
+"""Programme of the photos of `screening screen`, which come from no programme."""
+_OWN_FOLDERS = ("tables", "runs", "reports")
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line on stderr and exit code 1, without a traceback."""
+    try:
+        _read_env_file()
+        app()
+    except ScreeningError as error:
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+def _read_env_file() -> None:
+    """Take KEY=value lines of the local stack for what the environment does not say itself."""
+    named = os.environ.get(ENV_FILE_VARIABLE)
+    file = Path(named) if named else DEFAULT_ENV_FILE
+    if named and not file.is_file():
+        raise MissingError(f"{ENV_FILE_VARIABLE}: {file} does not exist")
+    if file.is_file():
+        for line in file.read_text().splitlines():
+            name, found, value = line.partition("=")
+            if found and not name.startswith("#"):
+                os.environ.setdefault(name.strip(), value.strip())
+
+
+@app.callback()
+def _configure(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One log line per stage.")] = False) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield progress
+
+
+def _night(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"night {text!r}: expected a date as 2026-11-20") from error
+
+
+Night = Annotated[str, typer.Option("--night", "--date", help="The night, as yyyy-mm-dd.")]
+
+
+@app.command()
+def upload(
+    folder: Annotated[Path, typer.Argument(help="Folder of photos, with manifest.csv if there is one.")],
+    programme: Annotated[str, typer.Option(help="Who uploads.")],
+    night: Night,
+) -> None:
+    """Upload a folder of photos for a night; repeated, it sends only what is missing."""
+    from screening.tasks import open_context
+    from screening.tasks.upload import upload_folder
+
+    with _progress() as progress:
+        bar = progress.add_task("uploading", total=None)
+        sent, there = upload_folder(
+            folder, programme, _night(night), open_context(), lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    console.print(f"uploaded {sent}, already there {there}")
+
+
+@app.command()
+def night(night: Night) -> None:
+    """Run all tasks of a night in order on the configured stores, without Airflow."""
+    from screening.tasks import open_context
+
+    _run(_night(night), open_context())
+
+
+@app.command()
+def screen(
+    folder: Annotated[Path, typer.Argument(help="Folder of photos, with manifest.csv if there is one.")],
+    out: Annotated[Path, typer.Option(help="Where tables, report and summary.json go.")],
+    quality_mode: Annotated[str | None, typer.Option(help="enforce or observe.")] = None,
+) -> None:
+    """Screen a folder of photos: the night's stages without Airflow or S3."""
+    from screening.edges import paths
+    from screening.edges.folder_store import FolderStore
+    from screening.edges.mounted_store import MountedStore
+    from screening.tasks import NightContext
+
+    folder, out = folder.resolve(), out.resolve()
+    if not folder.is_dir():
+        raise MissingError(f"{folder} is not a folder; expected one with photos")
+    if out.is_relative_to(folder):
+        raise SettingsError(f"--out {out} lies inside {folder}: its files would be screened too")
+    _make_room(out)
+    settings = _settings_for_folder(out, quality_mode)
+    today = datetime.now(timezone.utc).date()
+    uploads = MountedStore(FolderStore(folder), paths.upload(FOLDER_PROGRAMME, today, ""))
+    with _triton(settings) as settings:
+        started = time.monotonic()
+        run_id, accounting = _run(today, NightContext(settings, uploads, FolderStore(out)))
+        seconds = time.monotonic() - started
+    release = json.loads((out / "runs" / run_id / "plan.json").read_text())["release"]
+    summary = {
+        **{name: getattr(accounting, name) for name in ("listed", "graded", "refused", "failed", "duplicate")},
+        "per_grade": accounting.per_grade,
+        "seconds": round(seconds, 2),
+        "photos_per_second": round(accounting.listed / seconds, 2),
+        "release": release,
+        "night": today.isoformat(),
+        "run_id": run_id,
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    console.print(f"tables and report in {out}", highlight=False)
+
+
+def _make_room(out: Path) -> None:
+    """Replace an earlier screening in ``out``; refuse a folder that holds anything else."""
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()) and not (out / "runs").is_dir():
+        raise SettingsError(f"--out {out} is not empty and holds no earlier screening; expected a new folder")
+    for name in _OWN_FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+    (out / "summary.json").unlink(missing_ok=True)
+
+
+def _settings_for_folder(out: Path, quality_mode: str | None) -> Settings:
+    """Small batches, so that even a small folder keeps both lanes busy, and a pseudonym key kept in ``out``."""
+    overrides: dict[str, Any] = {"photos_per_batch": 64}
+    if quality_mode:
+        overrides["quality_mode"] = quality_mode
+    if PREFIX + "PSEUDONYM_KEY" not in os.environ:
+        key_file = out / "pseudonym.key"
+        if not key_file.is_file():
+            with open(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+                stream.write(secrets.token_hex(32))
+        overrides["pseudonym_key"] = key_file.read_text()
+    return load_settings(**overrides)
+
+
+@contextmanager
+def _triton(settings: Settings) -> Iterator[Settings]:
+    """The Triton of the settings or, where none is named and none answers, one of our own for as long as it is needed."""
+    from screening.tasks.context import connect_model_server, servable_release
+
+    release = servable_release(settings, settings.release)
+    try:
+        with connect_model_server(settings.model_copy(update={"triton_attempts": 1}), release) as server:
+            server.canary()
+    except (ModelServerUnavailableError, MissingError):
+        if PREFIX + "TRITON_URL" in os.environ:
+            raise
+    else:
+        yield settings
+        return
+    from infra.local.triton import start_triton
+
+    console.print("no Triton answers: starting one")
+    with start_triton(Path(settings.model_repository), release.name) as ports:
+        yield settings.model_copy(update={"triton_url": ports.url})
+
+
+def _run(night: date, context: Any) -> Any:
+    from screening.tasks import run_night
+
+    with _progress() as progress:
+        bars: dict[str, Any] = {}
+
+        def show(task: str, done: int, total: int) -> None:
+            if task not in bars:
+                bars[task] = progress.add_task(task, total=total or None)
+            progress.update(bars[task], completed=done, total=total or None)
+
+        run_id, accounting = run_night(night, context, on_progress=show)
+    print_accounting(accounting)
+    return run_id, accounting
+
+
+def print_accounting(accounting: Any) -> None:
+    """The night in five numbers and three grades."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("listed", "graded", "refused", "failed", "duplicate", *accounting.per_grade):
+        table.add_column(name, justify="right")
+    numbers = [accounting.listed, accounting.graded, accounting.refused, accounting.failed, accounting.duplicate]
+    table.add_row(*map(str, [*numbers, *accounting.per_grade.values()]))
+    console.print(table)
+
+
+@app.command()
+def grade(
+    photos: Annotated[list[Path], typer.Argument(help="Photos to grade.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per photo and line.")] = False,
+) -> None:
+    """Say verdict, grade, advice and differential of a few photos."""
+    from screening.tasks.context import connect_model_server, servable_release
+    from screening.tasks.grade_files import grade_files
+
+    with _triton(load_settings()) as settings:
+        release = servable_release(settings, settings.release)
+        with connect_model_server(settings, release) as server:
+            for answer in grade_files(photos, settings, release, server):
+                if as_json:
+                    print(json.dumps(answer))
+                else:
+                    _print_answer(answer)
+
+
+def _print_answer(answer: dict[str, Any]) -> None:
+    from screening.taxonomy import load_taxonomy
+
+    taxonomy = load_taxonomy()
+    console.print(f"\n[bold]{answer['photo']}[/bold]")
+    verdict = answer["verdict"] + (f" ({', '.join(answer.get('issues') or [answer['reason']])})" if answer.get("reason") else "")
+    console.print(f"  quality   {verdict}")
+    if answer.get("found"):
+        console.print(f"  found     {answer['found']}", markup=False)
+    if answer.get("advice"):
+        console.print(f"  advice    {answer['advice']}")
+    if answer["grade"] is None:
+        console.print("  grade     not graded")
+        return
+    console.print(f"  grade     [bold]{answer['grade']}[/bold], most like {taxonomy[answer['disease']].name}")
+    console.print(f"  referral  {answer['referral']}")
+    likeliest = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+    for disease, probability in likeliest:
+        mark = "•" if disease in answer["differential"] else " "
+        console.print(f"   {mark} {probability:6.1%}  {taxonomy[disease].name}", highlight=False)
+    console.print(f"  release   {answer['release']}; • = in the differential. Not a diagnosis: a clinician decides.", highlight=False)
+
+
+@app.command()
+def train(
+    photos: Annotated[Path, typer.Option(help="Folder with one folder per data set.")],
+    weights_dir: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")],
+    work: Annotated[Path, typer.Option(help="Folder for the pixel cache, the frozen split and checkpoints.")],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a recipe file.")] = "first_ensemble",
+    release: Annotated[str | None, typer.Option(help="Release to write when the members are trained, as r0002.")] = None,
+    model_repository: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("model_repository"),
+) -> None:
+    """Fine-tune the members of an ensemble and freeze them into a release; killed, it resumes. Needs .venv-training."""
+    try:
+        from screening.training.ensemble import fit_ensemble, load_recipe, prepare_training_set
+        from screening.training.release import build_release
+    except ImportError as error:
+        raise MissingError(f"{error.name} is not installed here; training runs as .venv-training/bin/screening train") from error
+    loaded = load_recipe(recipe)
+    training_set = prepare_training_set(loaded, photos, weights_dir, work)
+    members = fit_ensemble(loaded, training_set, weights_dir, work)
+    if release:
+        made_on = datetime.now(timezone.utc).date()
+        folder = build_release(release, loaded, training_set, members, model_repository, made_on)
+        console.print(f"release {release} in {folder}")

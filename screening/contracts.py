@@ -1,0 +1,324 @@
+"""The words and tables that the stages share, each column written once.
+
+Every read and every write of a table passes ``check_table``: names, types, nulls, ranges, allowed words and one row per
+key. A pyarrow schema alone checks neither range nor key, and nulls only on writing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from screening.errors import ContractError
+
+
+class RiskGrade(StrEnum):
+    """How soon a clinician should look at the lesion (Zhao et al. 2019), mildest first."""
+
+    LOW_RISK = "low_risk"
+    HIGH_RISK = "high_risk"
+    DANGEROUS = "dangerous"
+
+
+GRADES = (RiskGrade.LOW_RISK, RiskGrade.HIGH_RISK, RiskGrade.DANGEROUS)
+"""The order of severity, and of every array with one column per grade."""
+
+
+class Verdict(StrEnum):
+    """What the quality filters say of a photo."""
+
+    USABLE = "usable"
+    FLAGGED = "flagged"
+    REFUSED = "refused"
+
+
+class Outcome(StrEnum):
+    """What became of a listed object; every one has exactly one."""
+
+    GRADED = "graded"
+    REFUSED = "refused"
+    FAILED = "failed"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``low`` and ``high`` bound its values, ``words`` are all that it may hold."""
+
+    name: str
+    type: pa.DataType
+    description: str
+    unit: str = ""
+    nullable: bool = False
+    low: float | None = None
+    high: float | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table: its columns in order, and the columns that together are unique."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with each column's description and unit in its metadata."""
+        return pa.schema(
+            [
+                pa.field(c.name, c.type, nullable=c.nullable, metadata={"description": c.description, "unit": c.unit})
+                for c in self.columns
+            ]
+        )
+
+    def table(self, rows: list[dict[str, object]]) -> pa.Table:
+        """Build and check a table from rows; a key that a row lacks is null."""
+        try:
+            return check_table(pa.Table.from_pylist(rows, schema=self.schema), self)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ContractError(f"table {self.name}: {error}") from error
+
+
+def check_table(table: pa.Table, contract: Contract) -> pa.Table:
+    """Return the table, or say which promise it breaks.
+
+    Raises:
+        ContractError: a column is missing, additional, of another type, null, out of range, holds an unknown word, or a
+            key stands twice. The message gives counts, never a value that might be a patient's.
+    """
+    name = contract.name
+    expected = [c.name for c in contract.columns]
+    if table.column_names != expected:
+        missing = [c for c in expected if c not in table.column_names]
+        surplus = [c for c in table.column_names if c not in expected]
+        raise ContractError(f"table {name}: missing columns {missing}, unexpected columns {surplus}, or another order")
+    for column in contract.columns:
+        values = table[column.name]
+        if values.type != column.type:
+            raise ContractError(f"table {name}: column {column.name} is {values.type}, expected {column.type}")
+        if not column.nullable and values.null_count:
+            raise ContractError(f"table {name}: column {column.name} has {values.null_count} nulls, expected none")
+        _check_values(name, column, values)
+    if table.num_rows:
+        distinct = table.group_by(list(contract.key)).aggregate([]).num_rows
+        if distinct != table.num_rows:
+            raise ContractError(
+                f"table {name}: {table.num_rows} rows but {distinct} distinct {'+'.join(contract.key)}, expected one row each"
+            )
+    return table.cast(contract.schema)
+
+
+def _check_values(name: str, column: Column, values: pa.ChunkedArray) -> None:
+    if column.low is not None or column.high is not None:
+        found = pc.min_max(values).as_py()
+        below = column.low is not None and found["min"] is not None and found["min"] < column.low
+        above = column.high is not None and found["max"] is not None and found["max"] > column.high
+        if below or above:
+            raise ContractError(
+                f"table {name}: column {column.name} spans {found['min']} to {found['max']}, expected {column.low} to {column.high}"
+            )
+        if pa.types.is_floating(column.type) and pc.any(pc.is_nan(values)).as_py():
+            raise ContractError(f"table {name}: column {column.name} holds NaN; an unknown value is null")
+    if column.words:
+        unknown = set(pc.unique(values).to_pylist()) - set(column.words) - {None}
+        if unknown:
+            raise ContractError(f"table {name}: column {column.name} holds {sorted(unknown)}, expected {list(column.words)}")
+
+
+_TEXT = pa.string()
+_TIME = pa.timestamp("us", tz="UTC")
+_P = pa.float64()
+_GRADE_WORDS = tuple(str(g) for g in GRADES)
+
+
+def _probability(name: str, description: str, nullable: bool = False) -> Column:
+    # The sum of a row of probabilities may pass 1 by rounding.
+    return Column(name, _P, description, "0..1", nullable=nullable, low=0.0, high=1.0 + 1e-9)
+
+
+LEDGER = Contract(
+    "ledger",
+    ("key", "etag"),
+    (
+        Column("key", _TEXT, "object key in the uploads store"),
+        Column("etag", _TEXT, "the store's tag of the bytes; other bytes under the same key are another upload"),
+        Column("size_bytes", pa.int64(), "size of the object", "B", low=0),
+        Column("programme", _TEXT, "who uploaded: the first folder below uploads/"),
+        Column("night", pa.date32(), "the first night that listed it"),
+        Column("claimed_at_utc", _TIME, "when that night listed it"),
+        Column("photo_id", _TEXT, "first 32 hex digits of the SHA-256 of the bytes; null until the night is published", nullable=True),
+        Column("outcome", _TEXT, "null until the night is published", nullable=True, words=tuple(Outcome)),
+    ),
+)
+
+BATCH = Contract(
+    "batch",
+    ("key",),
+    (
+        Column("key", _TEXT, "object key in the uploads store"),
+        Column("etag", _TEXT, "the store's tag of the bytes"),
+        Column("size_bytes", pa.int64(), "size of the object", "B", low=0),
+        Column("programme", _TEXT, "who uploaded"),
+        Column("source_name", _TEXT, "path below the folder of the upload, as the uploader knows it"),
+        Column("patient", _TEXT, "pseudonym (HMAC) of the person; null when the manifest names none", nullable=True),
+        Column("lesion", _TEXT, "pseudonym of the lesion; null when the manifest names none", nullable=True),
+        Column("body_site", _TEXT, "as the manifest says", nullable=True),
+        Column("age_years", pa.int16(), "as the manifest says", "years", nullable=True, low=0, high=120),
+        Column("sex", _TEXT, "as the manifest says", nullable=True, words=("female", "male", "other")),
+        Column("fitzpatrick", pa.int8(), "skin type as the manifest says", "1..6", nullable=True, low=1, high=6),
+        Column("captured_at_utc", _TIME, "as the manifest says", nullable=True),
+        Column("device", _TEXT, "as the manifest says", nullable=True),
+        Column("has_training_consent", pa.bool_(), "the person agreed to training; false when nobody said so"),
+    ),
+)
+
+MANIFEST_ISSUES = Contract(
+    "manifest_issues",
+    ("manifest", "line", "issue", "column"),
+    (
+        Column("programme", _TEXT, "who uploaded"),
+        Column("manifest", _TEXT, "key of the manifest.csv"),
+        Column("line", pa.int32(), "line of the file, 1 = header; 0 = the file as a whole", low=0),
+        Column("column", _TEXT, "column of the manifest; empty when the line as a whole is meant"),
+        Column("issue", _TEXT, "code", words=("empty", "unreadable", "unknown_column", "missing_column", "unknown_file", "duplicate_file", "invalid_value")),
+        Column("found", _TEXT, "what is wrong, without a patient's identifier"),
+        Column("expected", _TEXT, "what would be right"),
+    ),
+)
+
+PHOTOS = Contract(
+    "photos",
+    ("key", "etag"),
+    (
+        *BATCH.columns[:5],
+        Column("photo_id", _TEXT, "first 32 hex digits of the SHA-256 of the bytes; null when they were never read", nullable=True),
+        Column("format", _TEXT, "null when no header could be read", nullable=True, words=("jpeg", "png", "webp", "heif")),
+        Column("width_px", pa.int32(), "as uploaded", "px", nullable=True, low=1),
+        Column("height_px", pa.int32(), "as uploaded", "px", nullable=True, low=1),
+        *BATCH.columns[5:],
+        Column("outcome", _TEXT, "what became of it", words=tuple(Outcome)),
+        Column("reason", _TEXT, "code; null only when it was graded", nullable=True),
+        Column("reason_text", _TEXT, "what was found and what was expected", nullable=True),
+        Column("advice", _TEXT, "what the uploader should do; null when nothing", nullable=True),
+        Column("duplicate_of", _TEXT, "key of the photo whose grade it shares", nullable=True),
+        Column("duplicate_of_night", pa.date32(), "night in which that photo was graded", nullable=True),
+    ),
+)
+
+PREPARED = Contract(
+    "prepared",
+    PHOTOS.key,
+    tuple(replace(c, nullable=True, description="null: to be graded") if c.name == "outcome" else c for c in PHOTOS.columns),
+)
+"""PHOTOS on its way: `prepare` already knows what was refused or failed, `grade` completes it."""
+
+UNANSWERED = Contract(
+    "unanswered",
+    ("photo_id",),
+    (
+        Column("photo_id", _TEXT, "a prepared photo for which the model server has no answer"),
+        Column("reason", _TEXT, "code"),
+        Column("reason_text", _TEXT, "what was found and what was expected"),
+    ),
+)
+
+QUALITY = Contract(
+    "quality",
+    ("photo_id",),
+    (
+        Column("photo_id", _TEXT, "the photo"),
+        Column("programme", _TEXT, "who uploaded it first"),
+        Column("detail_grey_levels", pa.float32(), "middling detail (G1 - G3) inside the lesion region", "grey levels of 255", low=0),
+        Column("focus_ratio", pa.float32(), "fine to middling detail inside the lesion region; null without any detail", "ratio", nullable=True, low=0),
+        Column("motion_ratio", pa.float32(), "the same of the direction with the least fine detail", "ratio", nullable=True, low=0),
+        Column("lesion_fraction", pa.float32(), "estimated lesion area of the frame; null when no lesion was found", "0..1", nullable=True, low=0, high=1),
+        Column("lesion_rim_fraction", pa.float32(), "share of the frame's rim that lies on the lesion; null when no lesion was found", "0..1", nullable=True, low=0, high=1),
+        Column("skin_fraction", pa.float32(), "skin-coloured share of the frame", "0..1", low=0, high=1),
+        Column("border_skin_fraction", pa.float32(), "skin-coloured share of the outer tenth of the frame", "0..1", low=0, high=1),
+        Column("dye_fraction", pa.float32(), "share of the frame that looks like ink or dye on skin", "0..1", low=0, high=1),
+        Column("lesion_dye_fraction", pa.float32(), "share of the lesion region under ink or dye", "0..1", low=0, high=1),
+        Column("hair_fraction", pa.float32(), "share of the lesion region under hair", "0..1", low=0, high=1),
+        Column("skin_brightness", pa.float32(), "median luma of the skin", "0..1", low=0, high=1),
+        Column("clipped_dark_fraction", pa.float32(), "share of pixels that are black", "0..1", low=0, high=1),
+        Column("clipped_bright_fraction", pa.float32(), "share of pixels that are white", "0..1", low=0, high=1),
+        Column("short_side_px", pa.int32(), "shorter side as uploaded", "px", low=1),
+        Column("is_greyscale", pa.bool_(), "no pixel has a colour"),
+        Column("issues", pa.list_(_TEXT), "codes of all that was found, most severe first"),
+        Column("verdict", _TEXT, "usable, flagged or refused", words=tuple(Verdict)),
+        Column("reason", _TEXT, "code of the issue that decided; null when usable", nullable=True),
+        Column("advice", _TEXT, "retake advice; null when usable", nullable=True),
+        Column("quality_mode", _TEXT, "enforce: refusals count; observe: measured only", words=("enforce", "observe")),
+        Column("cutoffs_version", _TEXT, "version of the quality cut-offs"),
+    ),
+)
+
+PREDICTIONS = Contract(
+    "predictions",
+    ("photo_id", "member"),
+    (
+        Column("photo_id", _TEXT, "the photo"),
+        Column("programme", _TEXT, "who uploaded it first"),
+        Column("member", _TEXT, "name of the CNN, or `ensemble` for their mean"),
+        Column("member_version", _TEXT, "version in the model repository; the release for `ensemble`"),
+        Column("weights_sha256", _TEXT, "digest of the member's ONNX file; of all of them for `ensemble`"),
+        Column("release", _TEXT, "the release that answered"),
+        Column("probabilities", pa.list_(_P), "calibrated, in the order of the taxonomy's classes", "0..1"),
+    ),
+)
+
+
+def grades_contract(class_ids: tuple[str, ...]) -> Contract:
+    """The table of grades of a taxonomy: one column ``p_<disease>`` per training class."""
+    return Contract(
+        "grades",
+        ("photo_id",),
+        (
+            Column("photo_id", _TEXT, "the photo"),
+            Column("programme", _TEXT, "who uploaded it"),
+            Column("source_name", _TEXT, "path below the folder of the upload"),
+            Column("key", _TEXT, "object key of the photo that was graded"),
+            Column("patient", _TEXT, "pseudonym; null when unknown", nullable=True),
+            Column("lesion", _TEXT, "pseudonym; null when unknown", nullable=True),
+            _probability("p_low_risk", "sum over the diseases of this grade"),
+            _probability("p_high_risk", "sum over the diseases of this grade"),
+            _probability("p_dangerous", "sum over the diseases of this grade"),
+            Column("grade", _TEXT, "most severe grade whose cut-off is reached", words=_GRADE_WORDS),
+            Column("disease", _TEXT, "likeliest disease of that grade", words=class_ids),
+            Column("differential", pa.list_(_TEXT), "diseases over their own cut-off, likeliest first"),
+            Column("member_spread", pa.float64(), "largest difference between two members' p_high_risk + p_dangerous", "0..1", low=0, high=1.0 + 1e-9),
+            Column("verdict", _TEXT, "of the quality filters", words=("usable", "flagged")),
+            Column("release", _TEXT, "the release that answered"),
+            Column("weights_sha256", _TEXT, "digest over the members' weights"),
+            Column("cutoffs_version", _TEXT, "version of the grade cut-offs"),
+            Column("taxonomy_version", _TEXT, "version of the taxonomy"),
+            Column("code_revision", _TEXT, "revision of the code that graded"),
+            *(_probability(f"p_{disease}", f"probability of {disease}") for disease in class_ids),
+        ),
+    )
+
+
+REFERRALS = Contract(
+    "referrals",
+    ("referral_id",),
+    (
+        Column("referral_id", _TEXT, "the same person, lesion and grade in the same night always give the same id"),
+        Column("programme", _TEXT, "who uploaded"),
+        Column("patient", _TEXT, "pseudonym; photo:<photo_id> when the person is unknown"),
+        Column("lesion", _TEXT, "pseudonym; null for the person as a whole", nullable=True),
+        Column("subject", _TEXT, "what the row is about", words=("patient", "lesion")),
+        Column("grade", _TEXT, "most severe grade of the photos", words=_GRADE_WORDS),
+        Column("action", _TEXT, "code of what to do", words=("keep_monitoring", "visit_nearby_hospital", "pathological_examination_at_once")),
+        Column("advice", _TEXT, "that action in plain words"),
+        Column("due_by", pa.date32(), "last day for it"),
+        Column("photos", pa.int32(), "graded photos that it rests on, duplicates included", low=1),
+        Column("key_photo_id", _TEXT, "the photo that decided"),
+        Column("state", _TEXT, "life cycle", words=("open", "sent", "acknowledged", "completed", "cancelled")),
+        Column("night", pa.date32(), "the night that made it"),
+        Column("release", _TEXT, "the release that graded"),
+    ),
+)

@@ -1,0 +1,156 @@
+"""Every key that the package reads or writes, built in one place.
+
+Uploads: ``uploads/<programme>/<yyyy-mm-dd>/<name the uploader chose>``. Results: ``tables/`` is what readers see,
+``runs/`` is what one run needs, ``reports/`` is for people. A programme's name is percent-encoded where it becomes the
+name of a folder, so that nothing an uploader writes can leave its place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import quote, unquote
+
+LEDGER_PREFIX = "tables/ledger/"
+UPLOADS_PREFIX = "uploads/"
+
+MAX_PROGRAMME_BYTES = 200
+"""Longest percent-encoded programme: as a folder ``programme=…`` it must fit into a file system's 255 bytes."""
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LEDGER_KEY = re.compile(r"tables/ledger/night=([0-9-]+)/part-0\.parquet")
+_PUBLISHED_KEY = re.compile(r"tables/([a-z_]+)/programme=([^/]+)/night=([0-9-]+)/part-0\.parquet")
+
+
+@dataclass(frozen=True)
+class UploadKey:
+    """What the key of an upload says; ``source_name`` is the path below the day, as the uploader knows it."""
+
+    programme: str
+    day: date
+    source_name: str
+
+
+@dataclass(frozen=True)
+class PublishedKey:
+    """What the key of a published table says."""
+
+    table: str
+    programme: str
+    night: date
+
+
+def upload(programme: str, day: date, source_name: str) -> str:
+    """Key of an upload, as uploaders write it: nothing is encoded."""
+    return f"{UPLOADS_PREFIX}{programme}/{day.isoformat()}/{source_name}"
+
+
+def parse_upload_key(key: str) -> UploadKey | None:
+    """Take the key of an upload apart; None when it is not below ``uploads/<programme>/<yyyy-mm-dd>/``.
+
+    Also None for a programme whose name is longer than ``MAX_PROGRAMME_BYTES`` as a folder. The caller accounts for
+    such objects all the same.
+    """
+    parts = key.split("/", 3)
+    if len(parts) != 4 or parts[0] + "/" != UPLOADS_PREFIX:
+        return None
+    _, programme, day_text, source_name = parts
+    day = _parse_day(day_text)
+    if not programme or not source_name or day is None or len(quote(programme, safe="")) > MAX_PROGRAMME_BYTES:
+        return None
+    return UploadKey(programme, day, source_name)
+
+
+def published(table: str, programme: str, night: date) -> str:
+    """Key of the one object that holds a table of a programme and a night."""
+    return f"{published_prefix(table)}programme={quote(programme, safe='')}/night={night.isoformat()}/part-0.parquet"
+
+
+def published_prefix(table: str) -> str:
+    """Prefix of a table's objects, of all programmes and nights."""
+    return f"tables/{table}/"
+
+
+def parse_published_key(key: str) -> PublishedKey | None:
+    """Take the key of a published table apart; None when it is not one."""
+    match = _PUBLISHED_KEY.fullmatch(key)
+    night = _parse_day(match[3]) if match else None
+    return PublishedKey(match[1], unquote(match[2]), night) if match and night else None
+
+
+def ledger(night: date) -> str:
+    """Key of the keys that a night claimed, of all programmes: one object, so that one PUT claims them all."""
+    return f"{LEDGER_PREFIX}night={night.isoformat()}/part-0.parquet"
+
+
+def parse_ledger_key(key: str) -> date | None:
+    """The night of a ledger object; None when it is not one."""
+    match = _LEDGER_KEY.fullmatch(key)
+    return _parse_day(match[1]) if match else None
+
+
+def run_prefix(run_id: str) -> str:
+    """Prefix of all that one run keeps for itself."""
+    return f"runs/{_folder_name(run_id)}/"
+
+
+def run_plan(run_id: str) -> str:
+    """Key of the plan of a run: its night, its batches, its release."""
+    return f"{run_prefix(run_id)}plan.json"
+
+
+def staged_batch(run_id: str, table: str, batch: int) -> str:
+    """Key of the rows of a table that one batch of a run made; batches count from 0."""
+    return f"{run_prefix(run_id)}{table}/batch-{batch:05d}.parquet"
+
+
+def staged_table(run_id: str, table: str) -> str:
+    """Key of a table of a run that was not made in batches."""
+    return f"{run_prefix(run_id)}{table}.parquet"
+
+
+def working_copy(run_id: str, photo_id: str) -> str:
+    """Key of the upright photo without metadata that the models and the clinicians see."""
+    return f"{run_prefix(run_id)}working/{photo_id}.jpg"
+
+
+def report(night: date, name: str) -> str:
+    """Key of a file of a night's report; ``name`` may hold slashes."""
+    return f"reports/night={night.isoformat()}/{name}"
+
+
+def programme_report(night: date, programme: str, name: str) -> str:
+    """Key of a file that one programme gets of a night."""
+    return report(night, f"programme={quote(programme, safe='')}/{name}")
+
+
+def audit_result(run_id: str) -> str:
+    """Key of what the audit of a run found."""
+    return f"{run_prefix(run_id)}audit.json"
+
+
+def timings_prefix(run_id: str) -> str:
+    """Prefix of the times that the tasks of a run took."""
+    return f"{run_prefix(run_id)}timings/"
+
+
+def timing(run_id: str, task: str, batch: int | None) -> str:
+    """Key of the time that one task took."""
+    return timings_prefix(run_id) + task + ("" if batch is None else f"-{batch:05d}") + ".json"
+
+
+def _folder_name(text: str) -> str:
+    """One part of a key; Airflow's run ids hold ``:`` and ``+``."""
+    encoded = quote(text, safe="")
+    return encoded if encoded.strip(".") else encoded.replace(".", "%2E")
+
+
+def _parse_day(text: str) -> date | None:
+    # date.fromisoformat alone also takes 20261120 and 2026-W47-5.
+    if not _DAY.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

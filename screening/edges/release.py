@@ -1,0 +1,179 @@
+"""A release: the frozen set of members, calibration, cut-offs and taxonomy that a night grades with.
+
+It is read from ``<model repository>/lesion_ensemble_<release>/release.json``; the text file ``champion`` in the model
+repository holds the name of the one in use, so that a rollback changes one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from screening.errors import ContractError, MissingError
+
+_NAME = re.compile(r"r[0-9]{4,}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# The name of a folder in the repository, and part of a path: nothing that leads elsewhere.
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_VERSION = re.compile(r"[1-9][0-9]*")
+
+
+@dataclass(frozen=True)
+class MemberOfRelease:
+    """One CNN, pinned: ``version`` is its folder, ``output`` the tensor of the ensemble that holds its answer."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """What ``release.json`` says; its keys have these names.
+
+    ``model`` is the Triton ensemble, ``classes`` are the taxonomy's classes in the order of every member's answer,
+    ``model_input`` the version of the function that made the pixels, ``cutoffs`` what the grading stage makes its
+    cut-offs of, ``weights_sha256`` the ``digest_of_members``.
+    """
+
+    name: str
+    model: str
+    members: tuple[MemberOfRelease, ...]
+    classes: tuple[str, ...]
+    taxonomy_version: str
+    model_input: str
+    input_shape: tuple[int, int, int]
+    cutoffs: Mapping[str, Any]
+    weights_sha256: str
+
+
+def load_release(model_repository: str, name: str | None) -> Release:
+    """Read a release by its name, or the champion when the name is None.
+
+    Raises:
+        MissingError: there is no champion, or no such release.
+        ContractError: its file breaks the rules above.
+    """
+    repository = Path(model_repository)
+    if name is None:
+        name = _read(repository / "champion", "champion").strip()
+    if not _NAME.fullmatch(name):
+        raise MissingError(f"release {name!r}: expected a name such as r0001")
+    path = repository / f"lesion_ensemble_{name}" / "release.json"
+    try:
+        fields = json.loads(_read(path, f"release {name}"))
+    except ValueError as error:
+        raise ContractError(f"release {name}: {path.name} is no JSON: {error}") from error
+    release = _parse(fields, name)
+    if release.name != name:
+        raise ContractError(f"release {name}: {path.name} is of {release.name!r}")
+    return release
+
+
+def verify_weights(model_repository: str, release: Release) -> tuple[str, ...]:
+    """Compare the members' ONNX files with the release, where the repository has them here.
+
+    Returns:
+        The names of the members whose file is here, and is the right one.
+
+    Raises:
+        ContractError: a file is another than the release was made with.
+    """
+    verified = []
+    for member in release.members:
+        path = Path(model_repository) / member.name / member.version / "model.onnx"
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != member.weights_sha256:
+            raise ContractError(
+                f"release {release.name}: weights of {member.name} version {member.version} are {found}, "
+                f"expected {member.weights_sha256}"
+            )
+        verified.append(member.name)
+    return tuple(verified)
+
+
+def digest_of_members(members: Sequence[MemberOfRelease]) -> str:
+    """SHA-256 over all members, in order: of one line ``<name> <version> <weights_sha256>`` each."""
+    lines = "".join(f"{m.name} {m.version} {m.weights_sha256}\n" for m in members)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingError(f"{what}: {path} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{what}: {path} is no UTF-8 text") from error
+
+
+def _parse(fields: Any, name: str) -> Release:
+    file = f"release {name}"
+    if not isinstance(fields, dict):
+        raise ContractError(f"{file}: expected a JSON object")
+    members = tuple(_parse_member(m, file) for m in _list(fields, "members", file))
+    classes = tuple(_list(fields, "classes", file))
+    input_shape = _list(fields, "input_shape", file)
+    if len(input_shape) != 3 or not all(type(n) is int and n > 0 for n in input_shape):
+        raise ContractError(f"{file}: input_shape is {input_shape}, expected [height, width, channels]")
+    height, width, channels = input_shape
+    cutoffs = fields.get("cutoffs")
+    if not isinstance(cutoffs, dict) or not cutoffs:
+        raise ContractError(f"{file}: cutoffs is {cutoffs!r}, expected an object")
+    release = Release(
+        name=_text(fields, "name", file, _NAME),
+        model=_text(fields, "model", file, _MODEL),
+        members=members,
+        classes=classes,
+        taxonomy_version=_text(fields, "taxonomy_version", file),
+        model_input=_text(fields, "model_input", file),
+        input_shape=(height, width, channels),
+        cutoffs=cutoffs,
+        weights_sha256=_text(fields, "weights_sha256", file, _SHA256),
+    )
+    if not all(isinstance(c, str) and c for c in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
+        raise ContractError(f"{file}: classes are {list(classes)}, expected at least two different names")
+    for column in ("name", "output"):
+        values = [getattr(m, column) for m in members]
+        if len(set(values)) != len(values):
+            raise ContractError(f"{file}: two members have the same {column}: {values}")
+    if release.weights_sha256 != digest_of_members(members):
+        raise ContractError(
+            f"{file}: weights_sha256 is {release.weights_sha256}, but its members give {digest_of_members(members)}"
+        )
+    return release
+
+
+def _parse_member(fields: Any, file: str) -> MemberOfRelease:
+    if not isinstance(fields, dict):
+        raise ContractError(f"{file}: a member is {fields!r}, expected an object")
+    return MemberOfRelease(
+        name=_text(fields, "name", file, _MODEL),
+        version=_text(fields, "version", file, _VERSION),
+        weights_sha256=_text(fields, "weights_sha256", file, _SHA256),
+        output=_text(fields, "output", file),
+    )
+
+
+def _text(fields: dict[str, Any], name: str, file: str, pattern: re.Pattern[str] | None = None) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value or (pattern and not pattern.fullmatch(value)):
+        expected = f"text like {pattern.pattern}" if pattern else "text"
+        raise ContractError(f"{file}: {name} is {value!r}, expected {expected}")
+    return value
+
+
+def _list(fields: dict[str, Any], name: str, file: str) -> list[Any]:
+    value = fields.get(name)
+    if not isinstance(value, list) or not value:
+        raise ContractError(f"{file}: {name} is {value!r}, expected a list that is not empty")
+    return value

@@ -1,0 +1,153 @@
+"""What every task of a night needs: settings, stores, and the plan that `open_night` wrote."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+from screening import __version__
+from screening.cutoffs import GradeCutoffs
+from screening.edges import paths
+from screening.edges.model_server import ModelServer
+from screening.edges.release import Release, load_release
+from screening.edges.store import Store, open_store
+from screening.errors import ContractError
+from screening.settings import Settings, load_settings
+from screening.stages.pixels import MODEL_INPUT_VERSION
+from screening.taxonomy import load_taxonomy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of a night does, fixed when it opens; every later task reads it. ``batch_sizes``: photos of each batch."""
+
+    run_id: str
+    night: date
+    batch_sizes: list[int]
+    release: str
+    code_revision: str
+    claimed_at_utc: datetime
+
+    @property
+    def photos(self) -> int:
+        return sum(self.batch_sizes)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), default=lambda moment: moment.isoformat(), indent=1).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Plan:
+        fields = json.loads(text)
+        night, claimed = date.fromisoformat(fields.pop("night")), datetime.fromisoformat(fields.pop("claimed_at_utc"))
+        return cls(night=night, claimed_at_utc=claimed, **fields)
+
+
+@dataclass(frozen=True)
+class NightContext:
+    """Settings and the two stores; a store's client is safe to share between threads."""
+
+    settings: Settings
+    uploads: Store
+    results: Store
+
+    def plan(self, run_id: str) -> Plan:
+        return Plan.from_json(self.results.get(paths.run_plan(run_id)))
+
+    def release(self, name: str | None) -> Release:
+        return servable_release(self.settings, name)
+
+    def model_server(self, release: Release) -> ModelServer:
+        return connect_model_server(self.settings, release)
+
+    @contextmanager
+    def timed(self, run_id: str, task: str, batch: int | None = None, photos: int = 0) -> Iterator[None]:
+        """Write how long a task took, for the report and the benchmarks."""
+        started, clock, cpu = datetime.now(timezone.utc), time.monotonic(), time.process_time()
+        yield
+        line = {
+            "task": task,
+            "batch": batch,
+            "photos": photos,
+            "started_at_utc": started.isoformat(),
+            "seconds": round(time.monotonic() - clock, 3),
+            "cpu_seconds": round(time.process_time() - cpu, 3),
+        }
+        self.results.put(paths.timing(run_id, task, batch), json.dumps(line).encode())
+
+
+def servable_release(settings: Settings, name: str | None) -> Release:
+    """The named release, or the champion, if this code can serve it.
+
+    Raises:
+        MissingError: there is no such release.
+        ContractError: it was trained on other classes or other model input than this code makes.
+    """
+    release = load_release(settings.model_repository, name)
+    classes = load_taxonomy().class_ids
+    if release.classes != classes:
+        raise ContractError(f"release {release.name}: classes {release.classes}, expected the taxonomy's {classes}")
+    if release.model_input != MODEL_INPUT_VERSION:
+        raise ContractError(f"release {release.name}: made for pixels {release.model_input}, this code makes {MODEL_INPUT_VERSION}")
+    return release
+
+
+def connect_model_server(settings: Settings, release: Release) -> ModelServer:
+    """A client of the configured Triton for a release; nothing is sent before it is used."""
+    return ModelServer(
+        settings.triton_url,
+        release,
+        timeout_s=settings.triton_timeout_s,
+        attempts=settings.triton_attempts,
+        in_flight=settings.triton_in_flight,
+        batch_photos=settings.triton_batch_photos,
+    )
+
+
+def open_context(settings: Settings | None = None) -> NightContext:
+    """Settings from the environment and the stores that they name."""
+    settings = settings or load_settings()
+
+    def store(url: str) -> Store:
+        return open_store(
+            url,
+            endpoint=settings.s3_endpoint,
+            attempts=settings.s3_attempts,
+            timeout_s=settings.s3_timeout_s,
+            connections=settings.s3_connections,
+        )
+
+    return NightContext(settings, store(settings.uploads), store(settings.results))
+
+
+def grade_cutoffs(release: Release) -> GradeCutoffs:
+    """The cut-offs that the release was frozen with."""
+    return GradeCutoffs(**release.cutoffs)
+
+
+def run_id_of(night: date) -> str:
+    """A night has one run folder: run again, it writes the same objects again."""
+    return f"night-{night.isoformat()}"
+
+
+@functools.cache
+def code_revision() -> str:
+    """The commit of a checkout, marked when files differ from it; the package's version where there is no checkout."""
+    here = Path(__file__).parent
+    run: Callable[..., subprocess.CompletedProcess[str]] = functools.partial(
+        subprocess.run, cwd=here, capture_output=True, text=True, check=False
+    )
+    try:
+        commit = run(["git", "rev-parse", "--short=12", "HEAD"])
+        if commit.returncode == 0:
+            changed = run(["git", "status", "--porcelain", "--untracked-files=no", "--", str(here.parent)]).stdout.strip()
+            return f"{__version__}+{commit.stdout.strip()}{'.changed' if changed else ''}"
+    except OSError:  # no git on this machine
+        pass
+    return __version__

@@ -1,0 +1,67 @@
+"""An answer for a few photos at once, without stores or tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from screening.contracts import RiskGrade, Verdict
+from screening.cutoffs import QualityCutoffs
+from screening.edges.model_server import ModelServer
+from screening.edges.release import Release
+from screening.errors import PhotoError
+from screening.settings import Settings
+from screening.stages.ensemble import average_members
+from screening.stages.grading import grade_photo
+from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy, model_pixels
+from screening.stages.quality import judge_quality, measure_quality
+from screening.stages.referral import ACTIONS
+from screening.stages.refusals import NOT_GRADED_ADVICE, advice_for
+from screening.tasks.context import grade_cutoffs
+from screening.taxonomy import load_taxonomy
+
+
+def grade_files(files: Iterable[Path], settings: Settings, release: Release, server: ModelServer) -> Iterator[dict[str, object]]:
+    """One answer per file, in their order: verdict, and grade, advice and differential if it could be graded."""
+    limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
+    for file in files:
+        answer: dict[str, object] = {"photo": str(file), "verdict": str(Verdict.REFUSED), "grade": None}
+        try:
+            decoded = decode_photo(file.read_bytes(), limits)
+        except OSError as error:
+            yield answer | {"verdict": "failed", "reason": "unreadable_file", "found": str(error.strerror), "advice": NOT_GRADED_ADVICE}
+            continue
+        except PhotoError as error:
+            yield answer | {"reason": error.reason, "found": str(error), "advice": advice_for(error.reason)}
+            continue
+        judged = judge_quality(measure_quality(decoded), QualityCutoffs(), settings.quality_mode)
+        answer |= {"verdict": str(judged.verdict), "reason": judged.reason, "issues": list(judged.issues), "advice": judged.advice}
+        if judged.verdict == Verdict.REFUSED:
+            yield answer
+            continue
+        pixels = model_pixels(encode_working_copy(decoded.pixels))
+        inferred = next(iter(server.infer([(str(file), pixels)])))
+        if inferred.probabilities is None:
+            yield answer | {"verdict": "failed", "reason": "inference_error", "found": inferred.error, "advice": NOT_GRADED_ADVICE}
+        else:
+            yield answer | _graded(np.asarray(inferred.probabilities, dtype=np.float64), release)
+
+
+def _graded(members: np.ndarray, release: Release) -> dict[str, object]:
+    taxonomy = load_taxonomy()
+    ensemble = average_members(members[:, None, :])[0]
+    graded = grade_photo(ensemble, members, taxonomy, grade_cutoffs(release))
+    return {
+        "grade": str(graded.grade),
+        "disease": graded.disease,
+        "referral": ACTIONS[RiskGrade(graded.grade)][1],
+        "p_low_risk": graded.p_low_risk,
+        "p_high_risk": graded.p_high_risk,
+        "p_dangerous": graded.p_dangerous,
+        "member_spread": graded.member_spread,
+        "differential": list(graded.differential),
+        "probabilities": dict(zip(taxonomy.class_ids, ensemble.tolist(), strict=True)),
+        "release": release.name,
+    }

@@ -1,0 +1,88 @@
+"""Working copies to Triton, answers to the table ``predictions``: one batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from screening.contracts import PREDICTIONS, PREPARED, UNANSWERED
+from screening.edges import paths
+from screening.edges.release import Release
+from screening.edges.tables import read_table, write_table
+from screening.errors import PhotoError
+from screening.stages.ensemble import ENSEMBLE, average_members
+from screening.stages.pixels import model_pixels
+from screening.tasks.context import NightContext
+from screening.tasks.parallel import map_windowed
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, object]
+
+
+def infer(run_id: str, batch: int, context: NightContext) -> int:
+    """Ask every member about every prepared photo of a batch and return its number; may run again.
+
+    Raises:
+        ModelServerUnavailableError: Triton did not answer for longer than the attempts last; the batch is tried again.
+        MissingError: Triton does not have the release's model.
+    """
+    plan = context.plan(run_id)
+    release = context.release(plan.release)
+    prepared: list[Row] = read_table(context.results, paths.staged_batch(run_id, "prepared", batch), PREPARED).to_pylist()
+    programme_of = {str(p["photo_id"]): p["programme"] for p in reversed(prepared) if p["outcome"] is None}
+    predictions: list[Row] = []
+    unanswered: list[Row] = []
+
+    def photos(pool: ThreadPoolExecutor) -> Iterator[tuple[str, np.ndarray]]:
+        def fetch(photo_id: str) -> tuple[str, np.ndarray | PhotoError]:
+            try:
+                return photo_id, model_pixels(context.results.get(paths.working_copy(run_id, photo_id)))
+            except PhotoError as error:
+                return photo_id, error
+
+        for photo_id, pixels in map_windowed(pool, fetch, programme_of, 2 * context.settings.triton_batch_photos):
+            if isinstance(pixels, PhotoError):
+                unanswered.append({"photo_id": photo_id, "reason": pixels.reason, "reason_text": str(pixels)})
+            else:
+                yield photo_id, pixels
+
+    with (
+        context.timed(run_id, "infer", batch, len(programme_of)),
+        ThreadPoolExecutor(context.settings.prepare_threads, thread_name_prefix="fetch") as pool,
+        context.model_server(release) as server,
+    ):
+        for answer in server.infer(photos(pool)):
+            if answer.probabilities is None:
+                text = answer.error or "no answer"
+                unanswered.append({"photo_id": answer.photo_id, "reason": "inference_error", "reason_text": text})
+            else:
+                rows = _prediction_rows(answer.photo_id, answer.probabilities, release)
+                predictions.extend(row | {"programme": programme_of[answer.photo_id]} for row in rows)
+        write_table(context.results, paths.staged_batch(run_id, "predictions", batch), PREDICTIONS.table(predictions), PREDICTIONS)
+        write_table(context.results, paths.staged_batch(run_id, "unanswered", batch), UNANSWERED.table(unanswered), UNANSWERED)
+    log.info("infer run=%s batch=%d given=%d unanswered=%d", run_id, batch, len(programme_of), len(unanswered))
+    return batch
+
+
+def _prediction_rows(photo_id: str, probabilities: np.ndarray, release: Release) -> Iterator[Row]:
+    """A row per member and one for their mean; ``probabilities`` has shape (members, classes)."""
+    shared: Row = {"photo_id": photo_id, "release": release.name}
+    members = np.asarray(probabilities, dtype=np.float64)
+    members = members / members.sum(axis=1, keepdims=True)
+    for member, answer in zip(release.members, members, strict=True):
+        yield shared | {
+            "member": member.name,
+            "member_version": str(member.version),
+            "weights_sha256": member.weights_sha256,
+            "probabilities": answer.tolist(),
+        }
+    yield shared | {
+        "member": ENSEMBLE,
+        "member_version": release.name,
+        "weights_sha256": release.weights_sha256,
+        "probabilities": average_members(members[:, None, :])[0].tolist(),
+    }

@@ -1,0 +1,48 @@
+"""The pages and files that people open in the morning."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from screening.edges import paths
+from screening.reports.nightly import nightly_report
+from screening.reports.programme_results import programme_results
+from screening.stages.accounting import Accounting, count
+from screening.tasks.context import NightContext, grade_cutoffs
+from screening.tasks.staged import read_staged
+
+log = logging.getLogger(__name__)
+
+REPORT_NAME = "report.html"
+
+
+def report(run_id: str, context: NightContext) -> Accounting:
+    """Write the nightly report and each programme's results.csv; returns the night's accounting."""
+    plan = context.plan(run_id)
+    release = context.release(plan.release)
+    tables = read_staged(run_id, context)
+    accounting = count(tables["photos"], tables["grades"])
+    with context.timed(run_id, "report", photos=plan.photos):
+        page = nightly_report(
+            plan.night,
+            tables,
+            accounting,
+            audit=json.loads(context.results.get(paths.audit_result(run_id))),
+            release=release,
+            cutoffs=grade_cutoffs(release),
+            code_revision=plan.code_revision,
+            timings=read_timings(run_id, context),
+        )
+        context.results.put(paths.report(plan.night, REPORT_NAME), page.encode())
+        for programme in sorted(set(tables["photos"]["programme"].to_pylist())):
+            results = programme_results(programme, tables, plan.night)
+            context.results.put(paths.programme_report(plan.night, programme, "results.csv"), results)
+    log.info("report run=%s at=%s", run_id, context.results.url(paths.report(plan.night, REPORT_NAME)))
+    return accounting
+
+
+def read_timings(run_id: str, context: NightContext) -> list[dict[str, object]]:
+    """How long each task of the run took, in the order in which they started."""
+    lines = [json.loads(context.results.get(found.key)) for page in context.results.pages(paths.timings_prefix(run_id)) for found in page]
+    return sorted(lines, key=lambda line: str(line["started_at_utc"]))

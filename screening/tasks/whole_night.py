@@ -1,0 +1,48 @@
+"""All tasks of a night in order, in one process: what `screening screen` and `screening night` run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+from screening.stages.accounting import Accounting
+from screening.tasks.audit import audit
+from screening.tasks.context import NightContext
+from screening.tasks.grade import grade
+from screening.tasks.infer import infer
+from screening.tasks.open_night import open_night
+from screening.tasks.prepare import prepare
+from screening.tasks.publish import publish
+from screening.tasks.report import report
+
+
+def run_night(
+    night: date,
+    context: NightContext,
+    *,
+    on_progress: Callable[[str, int, int], None] = lambda _task, _done, _total: None,
+) -> tuple[str, Accounting]:
+    """Run a night; returns its run id and accounting.
+
+    Args:
+        on_progress: called with the task's name, photos done and photos in all.
+    """
+    on_progress("open_night", 0, 0)
+    plan = open_night(night, context)
+    done = 0
+    # Batch 7 is inferred while batch 8 is prepared, as in the DAG: one lane for each.
+    with ThreadPoolExecutor(1, thread_name_prefix="infer") as lane:
+        inferred = []
+        for number in range(len(plan.batch_sizes)):
+            prepare(plan.run_id, number, context)
+            inferred.append(lane.submit(infer, plan.run_id, number, context))
+            done += plan.batch_sizes[number]
+            on_progress("prepare and infer", done, plan.photos)
+        for future in inferred:
+            future.result()
+    for task in (grade, audit, publish):
+        on_progress(task.__name__, plan.photos, plan.photos)
+        task(plan.run_id, context)
+    on_progress("report", plan.photos, plan.photos)
+    return plan.run_id, report(plan.run_id, context)

@@ -1,0 +1,91 @@
+"""`screening train`: from labelled folders to trained members, step by step, each step resumable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from screening.taxonomy import Taxonomy, load_taxonomy
+from screening.training.corpus import read_corpus
+from screening.training.fit import MemberRecipe, fit_member
+from screening.training.networks import Member, build_backbone
+from screening.training.photo_cache import load_pixels
+from screening.training.splits import split_corpus
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class EnsembleRecipe(BaseModel):
+    """Sources, split and members of an ensemble."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    sources: list[str]
+    split_seed: int
+    members: list[MemberRecipe]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A corpus with its pixels and its split; ``side`` is train, validation or test per row."""
+
+    corpus: pd.DataFrame
+    side: pd.Series
+    pixels: np.ndarray
+    taxonomy: Taxonomy
+
+
+def load_recipe(name: str) -> EnsembleRecipe:
+    """Read a recipe by name (of ``recipes/``) or by path."""
+    path = Path(name) if name.endswith(".yaml") else RECIPES / f"{name}.yaml"
+    return EnsembleRecipe.model_validate(yaml.safe_load(path.read_text()))
+
+
+def prepare_training_set(recipe: EnsembleRecipe, photos: Path, weights_dir: Path, work: Path) -> TrainingSet:
+    """Read the sources, cache the pixels and freeze the split in ``work/split.parquet``."""
+    taxonomy = load_taxonomy()
+    corpus = read_corpus(photos, recipe.sources, taxonomy)
+    pixels = load_pixels(corpus["photo"].tolist(), work)
+    frozen = work / "split.parquet"
+    if not frozen.is_file():
+        side = split_corpus(corpus, _imagenet_features(pixels, weights_dir), recipe.split_seed)
+        corpus.assign(side=side).drop(columns="photo").to_parquet(frozen)
+    side = pd.read_parquet(frozen)["side"]
+    return TrainingSet(corpus, side, pixels, taxonomy)
+
+
+def fit_ensemble(recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir: Path, work: Path) -> list[Member]:
+    """Train the members one after the other; a member that is finished in ``work`` is loaded instead."""
+    members = []
+    for member_recipe in recipe.members:
+        print(f"member {member_recipe.name}", flush=True)
+        members.append(
+            fit_member(
+                member_recipe,
+                training_set.corpus,
+                training_set.side,
+                training_set.pixels,
+                training_set.taxonomy,
+                weights_dir,
+                work / member_recipe.name,
+            )
+        )
+    return members
+
+
+def _imagenet_features(pixels: np.ndarray, weights_dir: Path) -> np.ndarray:
+    """Pooled MobileNetV2 features with ImageNet weights, shape (photos, 1280): enough to find near-duplicates."""
+    member = Member(build_backbone("mobilenet_v2", 2, weights_dir), 224).eval()
+    features = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(pixels), 64):
+            x = member.normalise(torch.from_numpy(np.array(pixels[start : start + 64])))
+            maps = member.backbone.features(x.contiguous(memory_format=torch.channels_last))
+            features.append(maps.float().mean(dim=(2, 3)).numpy())
+    return np.concatenate(features)

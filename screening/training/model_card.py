@@ -1,0 +1,114 @@
+"""The model card of a release, in the sections of Mitchell et al. 2019."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from screening.edges.release import Release
+from screening.training.ensemble import EnsembleRecipe, TrainingSet
+
+_CARD = """# Model card: release {name}
+
+Made on {made_on}. Photos of skin lesions in; probabilities of {n_classes} diseases and of three risk grades out.
+
+**Intended use: research and demonstration only.** Two of the data sets are licensed for non-commercial use (CC BY-NC 4.0).
+The release is not a medical device, has seen no prospective study, and its grades need a clinician's eye.
+
+## Members
+{members}
+
+Each is fine-tuned on all its layers from ImageNet weights by `screening train` (recipe `{recipe}`). Their probabilities are
+averaged. One temperature for all members, {temperature:.3f}, was fitted on the validation photos.
+
+## Data
+{data}
+
+Licences: PAD-UFES-20 CC BY 4.0; HAM10000 CC BY-NC 4.0; ISIC archive CC-0 or CC BY-NC, per photo.
+No person, lesion or near-duplicate stands on two sides of the split. Dermoscopic lesions that may appear in two data sets
+under different ids were kept in training together with their likeliest counterparts, so rare dermoscopic diseases are few in the test.
+
+## Cut-offs
+Chosen on the validation photos, every kind of photo counting the same: dangerous from p_dangerous ≥ {dangerous}
+(Youden's index), high_risk from p_high_risk + p_dangerous ≥ {high_risk} (sensitivity 0.95).
+
+## Figures on the test photos
+The test photos were scored once, after everything above was frozen. Brackets: 95 % intervals, bootstrap over patients.
+
+### Ensemble
+{ensemble}
+
+### Members beside the ensemble (AUC, grade against the rest)
+{comparison}
+
+## Limits
+- Dangerous lesions in clinical photos are few in training and test; the interval says how little is known.
+- Skin types V and VI are nearly absent from the clinical photos (skin type was recorded for some only).
+- Ink rings go with cancers in the clinical photos (they were drawn before biopsy); the members may have learnt that.
+- Diseases outside the {n_classes} classes are forced into one of them.
+- The figures hold for photos like these: smartphone close-ups of one lesion, and dermoscopy.
+"""
+
+
+def write_model_card(
+    file: Path,
+    release: Release,
+    recipe: EnsembleRecipe,
+    training_set: TrainingSet,
+    tables: dict[str, pd.DataFrame],
+    made_on: date,
+    temperature: float,
+) -> None:
+    """Write the card; ``tables`` holds ``evaluation_table`` of each member and of ``ensemble``."""
+    counts = pd.crosstab(training_set.corpus["source"], training_set.side).astype(str)
+    file.write_text(
+        _CARD.format(
+            name=release.name,
+            made_on=made_on.isoformat(),
+            n_classes=len(release.classes),
+            members=_markdown(
+                ["member", "architecture", "side, px", "epochs", "weights SHA-256"],
+                [
+                    [m.name, m.architecture, str(m.size), str(m.epochs), r.weights_sha256[:16]]
+                    for m, r in zip(recipe.members, release.members, strict=True)
+                ],
+            ),
+            recipe=recipe.name,
+            temperature=temperature,
+            data=_markdown(["data set", *counts.columns], [[str(i), *row] for i, row in zip(counts.index, counts.values, strict=True)]),
+            dangerous=release.cutoffs["dangerous"],
+            high_risk=release.cutoffs["high_risk"],
+            ensemble=_figures(tables["ensemble"]),
+            comparison=_comparison(tables),
+        )
+    )
+
+
+def _cell(row: Any) -> str:
+    return "–" if pd.isna(row.value) else f"{row.value:.3f} ({row.low:.3f}–{row.high:.3f})"
+
+
+def _figures(table: pd.DataFrame) -> str:
+    groups = list(dict.fromkeys(zip(table["group"], table["photos"], strict=True)))
+    rows = [
+        [str(measure), *(_cell(next(of_measure[of_measure["group"] == g].itertuples())) for g, _ in groups)]
+        for measure, of_measure in table.groupby("measure", sort=False)
+    ]
+    return _markdown(["measure", *(f"{g} (n = {n})" for g, n in groups)], rows)
+
+
+def _comparison(tables: dict[str, pd.DataFrame]) -> str:
+    wanted = [(g, m) for g in ("kind=clinical", "kind=dermoscopic") for m in tables["ensemble"]["measure"].unique() if m.startswith("auc")]
+    rows = []
+    for who, table in tables.items():
+        indexed = table.set_index(["group", "measure"])["value"]
+        rows.append([who, *(f"{indexed[pair]:.3f}" for pair in wanted)])
+    return _markdown(["", *(f"{g.removeprefix('kind=')} {m.removeprefix('auc ')}" for g, m in wanted)], rows)
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
+    return "\n".join(lines)

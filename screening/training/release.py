@@ -1,0 +1,87 @@
+"""Freeze trained members into a release: calibrate, choose cut-offs, export, evaluate once, write the card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from screening.contracts import GRADES
+from screening.edges.release import MemberOfRelease, Release, digest_of_members
+from screening.stages.grading import grade_risk
+from screening.stages.pixels import MODEL_INPUT_VERSION, MODEL_SIDE
+from screening.training.calibrate import choose_cutoffs, ensemble_probabilities, fit_temperature, kind_weights
+from screening.training.ensemble import EnsembleRecipe, TrainingSet
+from screening.training.evaluate import evaluation_table
+from screening.training.export import export_member, export_release_model
+from screening.training.model_card import write_model_card
+from screening.training.networks import Member
+from screening.training.splits import TEST, VALIDATION
+
+
+def build_release(
+    name: str, recipe: EnsembleRecipe, training_set: TrainingSet, members: list[Member], repository: Path, made_on: date
+) -> Path:
+    """Write the release ``name`` (as r0001) into a Triton repository and return its folder.
+
+    The test photos are scored here, once, with everything already frozen.
+    """
+    taxonomy, corpus = training_set.taxonomy, training_set.corpus
+    labels, kinds = corpus["label"].to_numpy(), corpus["kind"].to_numpy()
+    validation, test = (np.flatnonzero(training_set.side == side) for side in (VALIDATION, TEST))
+    weights = kind_weights(kinds[validation])
+    logits = member_logits(members, training_set.pixels, validation)
+    temperature = fit_temperature(logits, labels[validation], weights)
+    cutoffs = choose_cutoffs(ensemble_probabilities(logits, temperature), labels[validation], weights, taxonomy)
+
+    digests = [
+        export_member(member, temperature, spec.name, 1, repository) for member, spec in zip(members, recipe.members, strict=True)
+    ]
+    model = f"lesion_ensemble_{name}"
+    export_release_model(model, [(spec.name, 1) for spec in recipe.members], len(taxonomy.classes), repository)
+    folder = repository / model
+
+    test_logits = member_logits(members, training_set.pixels, test)
+    alone = {spec.name: test_logits[i : i + 1] for i, spec in enumerate(recipe.members)} | {"ensemble": test_logits}
+    tables = {}
+    for who, answer in alone.items():
+        probabilities = ensemble_probabilities(answer, temperature)
+        by_grade = taxonomy.grade_probabilities(probabilities)
+        grades = np.array([GRADES.index(grade_risk(high, dangerous, cutoffs)) for _, high, dangerous in by_grade])
+        tables[who] = evaluation_table(corpus.iloc[test], probabilities, grades, taxonomy)
+
+    pinned = tuple(
+        MemberOfRelease(spec.name, "1", digest, f"probabilities_{spec.name}")
+        for spec, digest in zip(recipe.members, digests, strict=True)
+    )
+    release = Release(
+        name=name,
+        model=model,
+        members=pinned,
+        classes=taxonomy.class_ids,
+        taxonomy_version=taxonomy.version,
+        model_input=MODEL_INPUT_VERSION,
+        input_shape=(MODEL_SIDE, MODEL_SIDE, 3),
+        cutoffs=asdict(cutoffs),
+        weights_sha256=digest_of_members(pinned),
+    )
+    history = {"made_on": made_on.isoformat(), "temperature": temperature}
+    (folder / "release.json").write_text(json.dumps(asdict(release) | history, indent=1) + "\n")
+    tables["ensemble"].to_csv(folder / "test_figures.csv", index=False, float_format="%.4f")
+    write_model_card(folder / "model_card.md", release, recipe, training_set, tables, made_on, temperature)
+    return folder
+
+
+def member_logits(members: list[Member], pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Logits of every member, float32: shape (members, photos, classes)."""
+    with torch.inference_mode():
+        return np.stack(
+            [
+                np.concatenate([m(torch.from_numpy(pixels[rows[i : i + 64]])).numpy() for i in range(0, len(rows), 64)])
+                for m in members
+            ]
+        )
