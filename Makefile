@@ -23,7 +23,7 @@ define environment
 	echo "$(1): installing $(2)"
 	$(1)/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$(PYTHON)" $(1)
 	rm -f $(1)/.installed-*
-	$(UV) pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+	$(UV) pip sync --quiet --compile-bytecode --python $(1)/bin/python --require-hashes $(2)
 endef
 # $(call this-package,FOLDER): `screening` and `infra` of this checkout, editable.
 this-package = $(UV) pip install --quiet --python $(1)/bin/python --no-deps --build-constraints requirements/build.txt --editable .
@@ -55,7 +55,7 @@ down: ## stop what `make up` started; the data stays
 
 .PHONY: demo
 demo: setup ## a whole night on this machine (PHOTOS=DIR: your own photos)
-	@.venv/bin/screening demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+	@.venv/bin/python -m infra.local.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 .PHONY: check
 check: setup ## ruff and mypy

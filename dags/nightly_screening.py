@@ -22,7 +22,11 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 
 RETRY_BY_CLASS = ExceptionRetryPolicy(
     rules=[
-        RetryRule(exception="screening.errors.StopError", action=RetryAction.FAIL, reason="a person has to change something first"),
+        RetryRule(
+            exception="screening.errors.StopError",
+            action=RetryAction.FAIL,
+            reason="a person has to change something first",
+        ),
         RetryRule(exception="screening.errors.RetryError", action=RetryAction.RETRY, retry_delay=timedelta(seconds=15)),
     ]
 )
@@ -34,7 +38,9 @@ RETRY_BY_CLASS = ExceptionRetryPolicy(
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
-    params={"night": Param(default=None, type=["null", "string"], format="date", title="Night", description="yyyy-mm-dd")},
+    params={
+        "night": Param(default=None, type=["null", "string"], format="date", title="Night", description="yyyy-mm-dd")
+    },
     default_args={"retries": 4, "retry_delay": timedelta(seconds=10), "retry_policy": RETRY_BY_CLASS},
     tags=["screening"],
     doc_md=__doc__,
@@ -65,7 +71,7 @@ def nightly_screening() -> None:
 
     @task_group
     def screen_batch(run_id: str, batch: int) -> None:
-        infer(run_id, prepare(run_id, batch))
+        infer(run_id, prepare(run_id, batch))  # type: ignore[arg-type]  # Airflow hands over the value, not the XComArg
 
     # A night without photos maps to nothing, and is graded, audited and published like any other.
     @task(trigger_rule="none_failed")
@@ -93,9 +99,9 @@ def nightly_screening() -> None:
         tasks.report(run_id, tasks.open_context())
 
     opened = open_night()
-    run_id = opened["run_id"]
+    run_id = opened["run_id"]  # type: ignore[index]  # an XComArg is indexed by the key of the XCom
     batches = screen_batch.partial(run_id=run_id).expand(batch=opened)
-    batches >> (graded := grade(run_id)) >> audit(run_id) >> publish(run_id) >> report(run_id)
+    batches >> grade(run_id) >> audit(run_id) >> publish(run_id) >> report(run_id)
 
 
 nightly_screening()

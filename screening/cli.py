@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +20,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from infra.local.errors import StackError
 from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__ and "Nightly screening of skin-lesion photos.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__ and "Nightly screening of skin-lesion photos."
+)
 console = Console()
-DEFAULT_ENV_FILE = Path(".local/screening.env")
-"""Written by `make up`: addresses and credentials of the local stack."""
+ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
+"""Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""
 FOLDER_PROGRAMME = "folder"
 """Programme of the photos of `screening screen`, which come from no programme."""
 _OWN_FOLDERS = ("tables", "runs", "reports")
@@ -35,17 +38,26 @@ _OWN_FOLDERS = ("tables", "runs", "reports")
 def main() -> None:
     """Run the command; an error of ours is one line on stderr and exit code 1, without a traceback."""
     try:
-        _read_env_file()
         app()
-    except ScreeningError as error:
+    except (ScreeningError, StackError) as error:
         Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
         sys.exit(1)
 
 
-def _read_env_file() -> None:
+@app.callback()
+def _configure(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One log line per stage.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("screening").setLevel(logging.INFO if verbose else logging.WARNING)
+    _read_env_file(UPLOADS_ENV_FILE if context.invoked_subcommand == "upload" else ENV_FILE)
+
+
+def _read_env_file(default: Path) -> None:
     """Take KEY=value lines of the local stack for what the environment does not say itself."""
     named = os.environ.get(ENV_FILE_VARIABLE)
-    file = Path(named) if named else DEFAULT_ENV_FILE
+    file = Path(named) if named else default
     if named and not file.is_file():
         raise MissingError(f"{ENV_FILE_VARIABLE}: {file} does not exist")
     if file.is_file():
@@ -53,11 +65,6 @@ def _read_env_file() -> None:
             name, found, value = line.partition("=")
             if found and not name.startswith("#"):
                 os.environ.setdefault(name.strip(), value.strip())
-
-
-@app.callback()
-def _configure(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One log line per stage.")] = False) -> None:
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
 
 
 @contextmanager
@@ -90,7 +97,11 @@ def upload(
     with _progress() as progress:
         bar = progress.add_task("uploading", total=None)
         sent, there = upload_folder(
-            folder, programme, _night(night), open_context(), lambda done, total: progress.update(bar, completed=done, total=total)
+            folder,
+            programme,
+            _night(night),
+            open_context(),
+            lambda done, total: progress.update(bar, completed=done, total=total),
         )
     console.print(f"uploaded {sent}, already there {there}")
 
@@ -122,7 +133,7 @@ def screen(
         raise SettingsError(f"--out {out} lies inside {folder}: its files would be screened too")
     _make_room(out)
     settings = _settings_for_folder(out, quality_mode)
-    today = datetime.now(timezone.utc).date()
+    today = datetime.now(UTC).date()
     uploads = MountedStore(FolderStore(folder), paths.upload(FOLDER_PROGRAMME, today, ""))
     with _triton(settings) as settings:
         started = time.monotonic()
@@ -160,7 +171,7 @@ def _settings_for_folder(out: Path, quality_mode: str | None) -> Settings:
     if PREFIX + "PSEUDONYM_KEY" not in os.environ:
         key_file = out / "pseudonym.key"
         if not key_file.is_file():
-            with open(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
                 stream.write(secrets.token_hex(32))
         overrides["pseudonym_key"] = key_file.read_text()
     return load_settings(**overrides)
@@ -181,7 +192,7 @@ def _triton(settings: Settings) -> Iterator[Settings]:
     else:
         yield settings
         return
-    from infra.local.triton import start_triton
+    from infra.local.triton import start_triton  # its packages belong to the local stack, not to every installation
 
     console.print("no Triton answers: starting one")
     with start_triton(Path(settings.model_repository), release.name) as ports:
@@ -196,6 +207,8 @@ def _run(night: date, context: Any) -> Any:
 
         def show(task: str, done: int, total: int) -> None:
             if task not in bars:
+                for earlier in bars.values():
+                    progress.stop_task(earlier)
                 bars[task] = progress.add_task(task, total=total or None)
             progress.update(bars[task], completed=done, total=total or None)
 
@@ -238,7 +251,9 @@ def _print_answer(answer: dict[str, Any]) -> None:
 
     taxonomy = load_taxonomy()
     console.print(f"\n[bold]{answer['photo']}[/bold]")
-    verdict = answer["verdict"] + (f" ({', '.join(answer.get('issues') or [answer['reason']])})" if answer.get("reason") else "")
+    verdict = answer["verdict"] + (
+        f" ({', '.join(answer.get('issues') or [answer['reason']])})" if answer.get("reason") else ""
+    )
     console.print(f"  quality   {verdict}")
     if answer.get("found"):
         console.print(f"  found     {answer['found']}", markup=False)
@@ -253,7 +268,10 @@ def _print_answer(answer: dict[str, Any]) -> None:
     for disease, probability in likeliest:
         mark = "•" if disease in answer["differential"] else " "
         console.print(f"   {mark} {probability:6.1%}  {taxonomy[disease].name}", highlight=False)
-    console.print(f"  release   {answer['release']}; • = in the differential. Not a diagnosis: a clinician decides.", highlight=False)
+    console.print(
+        f"  release   {answer['release']}; • = in the differential. Not a diagnosis: a clinician decides.",
+        highlight=False,
+    )
 
 
 @app.command()
@@ -262,7 +280,9 @@ def train(
     weights_dir: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")],
     work: Annotated[Path, typer.Option(help="Folder for the pixel cache, the frozen split and checkpoints.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a recipe file.")] = "first_ensemble",
-    release: Annotated[str | None, typer.Option(help="Release to write when the members are trained, as r0002.")] = None,
+    release: Annotated[
+        str | None, typer.Option(help="Release to write when the members are trained, as r0002.")
+    ] = None,
     model_repository: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("model_repository"),
 ) -> None:
     """Fine-tune the members of an ensemble and freeze them into a release; killed, it resumes. Needs .venv-training."""
@@ -270,11 +290,13 @@ def train(
         from screening.training.ensemble import fit_ensemble, load_recipe, prepare_training_set
         from screening.training.release import build_release
     except ImportError as error:
-        raise MissingError(f"{error.name} is not installed here; training runs as .venv-training/bin/screening train") from error
+        raise MissingError(
+            f"{error.name} is not installed here; training runs as .venv-training/bin/screening train"
+        ) from error
     loaded = load_recipe(recipe)
     training_set = prepare_training_set(loaded, photos, weights_dir, work)
     members = fit_ensemble(loaded, training_set, weights_dir, work)
     if release:
-        made_on = datetime.now(timezone.utc).date()
+        made_on = datetime.now(UTC).date()
         folder = build_release(release, loaded, training_set, members, model_repository, made_on)
         console.print(f"release {release} in {folder}")

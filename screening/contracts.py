@@ -80,7 +80,7 @@ class Contract:
         """Build and check a table from rows; a key that a row lacks is null."""
         try:
             return check_table(pa.Table.from_pylist(rows, schema=self.schema), self)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as error:
             raise ContractError(f"table {self.name}: {error}") from error
 
 
@@ -127,7 +127,9 @@ def _check_values(name: str, column: Column, values: pa.ChunkedArray) -> None:
     if column.words:
         unknown = set(pc.unique(values).to_pylist()) - set(column.words) - {None}
         if unknown:
-            raise ContractError(f"table {name}: column {column.name} holds {sorted(unknown)}, expected {list(column.words)}")
+            raise ContractError(
+                f"table {name}: column {column.name} holds {sorted(unknown)}, expected {list(column.words)}"
+            )
 
 
 _TEXT = pa.string()
@@ -151,7 +153,12 @@ LEDGER = Contract(
         Column("programme", _TEXT, "who uploaded: the first folder below uploads/"),
         Column("night", pa.date32(), "the first night that listed it"),
         Column("claimed_at_utc", _TIME, "when that night listed it"),
-        Column("photo_id", _TEXT, "first 32 hex digits of the SHA-256 of the bytes; null until the night is published", nullable=True),
+        Column(
+            "photo_id",
+            _TEXT,
+            "first 32 hex digits of the SHA-256 of the bytes; null until the night is published",
+            nullable=True,
+        ),
         Column("outcome", _TEXT, "null until the night is published", nullable=True, words=tuple(Outcome)),
     ),
 )
@@ -185,7 +192,20 @@ MANIFEST_ISSUES = Contract(
         Column("manifest", _TEXT, "key of the manifest.csv"),
         Column("line", pa.int32(), "line of the file, 1 = header; 0 = the file as a whole", low=0),
         Column("column", _TEXT, "column of the manifest; empty when the line as a whole is meant"),
-        Column("issue", _TEXT, "code", words=("empty", "unreadable", "unknown_column", "missing_column", "unknown_file", "duplicate_file", "invalid_value")),
+        Column(
+            "issue",
+            _TEXT,
+            "code",
+            words=(
+                "empty",
+                "unreadable",
+                "unknown_column",
+                "missing_column",
+                "unknown_file",
+                "duplicate_file",
+                "invalid_value",
+            ),
+        ),
         Column("found", _TEXT, "what is wrong, without a patient's identifier"),
         Column("expected", _TEXT, "what would be right"),
     ),
@@ -196,8 +216,15 @@ PHOTOS = Contract(
     ("key", "etag"),
     (
         *BATCH.columns[:5],
-        Column("photo_id", _TEXT, "first 32 hex digits of the SHA-256 of the bytes; null when they were never read", nullable=True),
-        Column("format", _TEXT, "null when no header could be read", nullable=True, words=("jpeg", "png", "webp", "heif")),
+        Column(
+            "photo_id",
+            _TEXT,
+            "first 32 hex digits of the SHA-256 of the bytes; null when they were never read",
+            nullable=True,
+        ),
+        Column(
+            "format", _TEXT, "null when no header could be read", nullable=True, words=("jpeg", "png", "webp", "heif")
+        ),
         Column("width_px", pa.int32(), "as uploaded", "px", nullable=True, low=1),
         Column("height_px", pa.int32(), "as uploaded", "px", nullable=True, low=1),
         *BATCH.columns[5:],
@@ -213,7 +240,10 @@ PHOTOS = Contract(
 PREPARED = Contract(
     "prepared",
     PHOTOS.key,
-    tuple(replace(c, nullable=True, description="null: to be graded") if c.name == "outcome" else c for c in PHOTOS.columns),
+    tuple(
+        replace(c, nullable=True, description="null: to be graded") if c.name == "outcome" else c
+        for c in PHOTOS.columns
+    ),
 )
 """PHOTOS on its way: `prepare` already knows what was refused or failed, `grade` completes it."""
 
@@ -233,15 +263,62 @@ QUALITY = Contract(
     (
         Column("photo_id", _TEXT, "the photo"),
         Column("programme", _TEXT, "who uploaded it first"),
-        Column("detail_grey_levels", pa.float32(), "middling detail (G1 - G3) inside the lesion region", "grey levels of 255", low=0),
-        Column("focus_ratio", pa.float32(), "fine to middling detail inside the lesion region; null without any detail", "ratio", nullable=True, low=0),
-        Column("motion_ratio", pa.float32(), "the same of the direction with the least fine detail", "ratio", nullable=True, low=0),
-        Column("lesion_fraction", pa.float32(), "estimated lesion area of the frame; null when no lesion was found", "0..1", nullable=True, low=0, high=1),
-        Column("lesion_rim_fraction", pa.float32(), "share of the frame's rim that lies on the lesion; null when no lesion was found", "0..1", nullable=True, low=0, high=1),
+        Column(
+            "detail_grey_levels",
+            pa.float32(),
+            "middling detail (G1 - G3) inside the lesion region",
+            "grey levels of 255",
+            low=0,
+        ),
+        Column(
+            "focus_ratio",
+            pa.float32(),
+            "fine to middling detail inside the lesion region; null without any detail",
+            "ratio",
+            nullable=True,
+            low=0,
+        ),
+        Column(
+            "motion_ratio",
+            pa.float32(),
+            "the same of the direction with the least fine detail",
+            "ratio",
+            nullable=True,
+            low=0,
+        ),
+        Column(
+            "lesion_fraction",
+            pa.float32(),
+            "estimated lesion area of the frame; null when no lesion was found",
+            "0..1",
+            nullable=True,
+            low=0,
+            high=1,
+        ),
+        Column(
+            "lesion_rim_fraction",
+            pa.float32(),
+            "share of the frame's rim that lies on the lesion; null when no lesion was found",
+            "0..1",
+            nullable=True,
+            low=0,
+            high=1,
+        ),
         Column("skin_fraction", pa.float32(), "skin-coloured share of the frame", "0..1", low=0, high=1),
-        Column("border_skin_fraction", pa.float32(), "skin-coloured share of the outer tenth of the frame", "0..1", low=0, high=1),
-        Column("dye_fraction", pa.float32(), "share of the frame that looks like ink or dye on skin", "0..1", low=0, high=1),
-        Column("lesion_dye_fraction", pa.float32(), "share of the lesion region under ink or dye", "0..1", low=0, high=1),
+        Column(
+            "border_skin_fraction",
+            pa.float32(),
+            "skin-coloured share of the outer tenth of the frame",
+            "0..1",
+            low=0,
+            high=1,
+        ),
+        Column(
+            "dye_fraction", pa.float32(), "share of the frame that looks like ink or dye on skin", "0..1", low=0, high=1
+        ),
+        Column(
+            "lesion_dye_fraction", pa.float32(), "share of the lesion region under ink or dye", "0..1", low=0, high=1
+        ),
         Column("hair_fraction", pa.float32(), "share of the lesion region under hair", "0..1", low=0, high=1),
         Column("skin_brightness", pa.float32(), "median luma of the skin", "0..1", low=0, high=1),
         Column("clipped_dark_fraction", pa.float32(), "share of pixels that are black", "0..1", low=0, high=1),
@@ -290,7 +367,14 @@ def grades_contract(class_ids: tuple[str, ...]) -> Contract:
             Column("grade", _TEXT, "most severe grade whose cut-off is reached", words=_GRADE_WORDS),
             Column("disease", _TEXT, "likeliest disease of that grade", words=class_ids),
             Column("differential", pa.list_(_TEXT), "diseases over their own cut-off, likeliest first"),
-            Column("member_spread", pa.float64(), "largest difference between two members' p_high_risk + p_dangerous", "0..1", low=0, high=1.0 + 1e-9),
+            Column(
+                "member_spread",
+                pa.float64(),
+                "largest difference between two members' p_high_risk + p_dangerous",
+                "0..1",
+                low=0,
+                high=1.0 + 1e-9,
+            ),
             Column("verdict", _TEXT, "of the quality filters", words=("usable", "flagged")),
             Column("release", _TEXT, "the release that answered"),
             Column("weights_sha256", _TEXT, "digest over the members' weights"),
@@ -312,7 +396,12 @@ REFERRALS = Contract(
         Column("lesion", _TEXT, "pseudonym; null for the person as a whole", nullable=True),
         Column("subject", _TEXT, "what the row is about", words=("patient", "lesion")),
         Column("grade", _TEXT, "most severe grade of the photos", words=_GRADE_WORDS),
-        Column("action", _TEXT, "code of what to do", words=("keep_monitoring", "visit_nearby_hospital", "pathological_examination_at_once")),
+        Column(
+            "action",
+            _TEXT,
+            "code of what to do",
+            words=("keep_monitoring", "visit_nearby_hospital", "pathological_examination_at_once"),
+        ),
         Column("advice", _TEXT, "that action in plain words"),
         Column("due_by", pa.date32(), "last day for it"),
         Column("photos", pa.int32(), "graded photos that it rests on, duplicates included", low=1),

@@ -1,15 +1,17 @@
 """Where things are and how large they may be: one frozen object, read inside the task.
 
-Every field is the environment variable ``SCREENING_<FIELD>``. Reading touches no disk and no network. Clinical limits
-are not here: quality cut-offs are code (``screening/cutoffs.py``), grade cut-offs belong to a release.
+Every field is the environment variable ``SCREENING_<FIELD>``; an empty one counts as not set. Reading touches no
+network, and of the disk only the definition of a time zone. Clinical limits are not here: quality cut-offs are code
+(``screening/cutoffs.py``), grade cut-offs belong to a release.
 """
 
 from __future__ import annotations
 
 import os
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from screening.errors import SettingsError
@@ -22,9 +24,11 @@ ENV_FILE_VARIABLE = "SCREENING_ENV_FILE"
 class Settings(BaseSettings):
     """All settings of a night; the defaults suit one machine with two cores."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    uploads: str = Field(default="s3://screening-uploads", description="store of the uploads: s3://bucket or file:///folder")
+    uploads: str = Field(
+        default="s3://screening-uploads", description="store of the uploads: s3://bucket or file:///folder"
+    )
     results: str = Field(default="s3://screening-results", description="store of runs, tables and reports")
     s3_endpoint: str | None = Field(default=None, description="address of an S3 server other than AWS")
     s3_attempts: int = Field(default=8, ge=1, description="tries per request, with back-off: eight last about 80 s")
@@ -36,21 +40,39 @@ class Settings(BaseSettings):
     triton_attempts: int = Field(default=6, ge=1, description="tries per batch, with back-off: six last about 60 s")
     triton_batch_photos: int = Field(default=16, ge=1, le=32, description="photos per request")
     triton_in_flight: int = Field(default=3, ge=1, le=16, description="requests at once")
-    model_repository: str = Field(default="model_repository", description="folder with the releases and the champion's name")
+    model_repository: str = Field(
+        default="model_repository", description="folder with the releases and the champion's name"
+    )
     release: str | None = Field(default=None, description="release to grade with; empty: the champion")
 
     photos_per_batch: int = Field(default=500, ge=1, le=10_000)
-    max_batches: int = Field(default=1000, ge=1, le=1024, description="Airflow maps at most 1,024 tasks; larger nights get larger batches")
+    max_batches: int = Field(
+        default=1000, ge=1, le=1024, description="Airflow maps at most 1,024 tasks; larger nights get larger batches"
+    )
     prepare_threads: int = Field(default=2, ge=1, le=64)
     max_photo_pixels: int = Field(default=50_000_000, ge=1)
     max_photo_bytes: int = Field(default=50_000_000, ge=1)
     quality_mode: Literal["enforce", "observe"] = "enforce"
-    camera_timezone: str = Field(default="UTC", description="zone of a capture time that a camera wrote without an offset")
+    camera_timezone: str = Field(
+        default="UTC", description="zone of a capture time that a camera wrote without an offset"
+    )
 
-    pseudonym_key: SecretStr | None = Field(default=None, description="key of the pseudonyms (HMAC); at least 32 characters")
+    pseudonym_key: SecretStr | None = Field(
+        default=None, min_length=32, description="key of the pseudonyms (HMAC); at least 32 characters"
+    )
     low_risk_due_days: int = Field(default=365, ge=1, description="next look at a low-risk lesion")
     high_risk_due_days: int = Field(default=30, ge=1, description="visit of a nearby hospital")
     dangerous_due_days: int = Field(default=7, ge=0, description="pathological examination in a superior hospital")
+
+    @field_validator("camera_timezone")
+    @classmethod
+    def _is_a_timezone(cls, name: str) -> str:
+        # Else every photo of the night would fail, one by one.
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"no time zone {name!r}; expected a name such as Europe/Berlin") from error
+        return name
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -67,5 +89,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as error:
-        problems = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        problems = "; ".join(
+            f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        )
         raise SettingsError(problems) from error

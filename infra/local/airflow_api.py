@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -41,7 +41,7 @@ class AirflowApi:
 
     def trigger(self, dag: str, params: dict[str, object]) -> str:
         """Start a run; returns its id."""
-        run = f"manual__{datetime.now(timezone.utc).isoformat()}"
+        run = f"manual__{datetime.now(UTC).isoformat()}"
         self._call("POST", f"/api/v2/dags/{dag}/dagRuns", {"dag_run_id": run, "logical_date": None, "conf": params})
         return run
 
@@ -74,11 +74,14 @@ class AirflowApi:
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         if self._token is None and path != "/auth/token":
-            self._token = self._call("POST", "/auth/token", {"username": self.user, "password": self.password})["access_token"]
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
-        # The address is the stack's own, on loopback.
-        request = urllib.request.Request(
+            self._token = self._call("POST", "/auth/token", {"username": self.user, "password": self.password})[
+                "access_token"
+            ]
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        )
+        request = urllib.request.Request(  # noqa: S310 - the address is the stack's own, on loopback
             self.address + path, json.dumps(body).encode() if body is not None else None, headers, method=method
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return dict(json.loads(answer.read()))

@@ -16,7 +16,7 @@ from pathlib import Path
 from infra.local.credentials import Credentials
 from infra.local.errors import NotReadyError, StackError
 from infra.local.files import write_private
-from infra.local.object_store import OWNER, PIPELINE, check_signed_request, make_buckets
+from infra.local.object_store import OWNER, PIPELINE, RIGHTS, check_signed_request, make_buckets
 from infra.local.parts import Command, Part, run_tool
 from infra.local.settings import LOOPBACK, StackSettings
 
@@ -26,6 +26,7 @@ fsid = {fsid}
 mon host = [v2:{loopback}:{mon_port}/0]
 mon initial members = a
 public addr = {loopback}
+cluster addr = {loopback}
 ms bind port min = {osd_port}
 ms bind port max = {osd_port_last}
 keyring = {folder}/keyring
@@ -151,15 +152,15 @@ class Ceph:
         if self.complete.exists():
             return
         keys = self.credentials
-        for user, access_key, secret_key in (
-            (OWNER, keys.uploads_access_key, keys.uploads_secret_key),
-            (PIPELINE, keys.pipeline_access_key, keys.pipeline_secret_key),
+        for user, access_key, secret_key, buckets in (
+            (OWNER, keys.uploads_access_key, keys.uploads_secret_key, len(RIGHTS)),
+            (PIPELINE, keys.pipeline_access_key, keys.pipeline_secret_key, -1),  # may make none of its own
         ):
             # The keys travel in the environment: a command's words are shown to every user of the machine.
             arguments = f"--access-key={access_key} --secret={secret_key}"
+            words = ["-c", str(self.configuration), "-n", "client.rgw", "user", "create"]
             run_tool(
-                ["radosgw-admin", "-c", str(self.configuration), "-n", "client.rgw"]
-                + ["user", "create", f"--uid={user}", f"--display-name={user}"],
+                ["radosgw-admin", *words, f"--uid={user}", f"--display-name={user}", f"--max-buckets={buckets}"],
                 env={**os.environ, "CEPH_ARGS": arguments},
             )
         self.complete.touch()
@@ -210,7 +211,9 @@ class Ceph:
         keyring, monitor_keyring = str(self.folder / "keyring"), str(self.folder / "mon_keyring")
         everything = ["--cap", "mon", "allow *", "--cap", "osd", "allow *"]
         admin_only = ["--cap", "mgr", "allow *"]
-        run_tool(["ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "client.admin", *everything, *admin_only])
+        run_tool(
+            ["ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "client.admin", *everything, *admin_only]
+        )
         run_tool(["ceph-authtool", keyring, "--gen-key", "-n", "client.rgw", *everything])
         shutil.copy(keyring, monitor_keyring)
         run_tool(["ceph-authtool", monitor_keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *"])

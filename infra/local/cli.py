@@ -70,15 +70,21 @@ def _up(settings: StackSettings) -> int:
     rows = {
         "object store": settings.s3_endpoint,
         "Triton (gRPC)": settings.triton_url,
-        "Airflow": settings.airflow_url,
-        "PostgreSQL": settings.external_database and "as given" or f"{LOOPBACK}:{settings.postgres_port}",
-        "Airflow's users": f"{', '.join(airflow_roles(settings))}; passwords in {airflow_passwords_file(settings)}",
+        **(_airflow_rows(settings) if settings.airflow else {}),
         "environment": f"{settings.state_dir / PIPELINE_FILE} (to upload photos: {UPLOADS_FILE})",
         "release": settings.champion or "none: model_repository/champion is missing, Triton serves no model",
     }
     for name, value in rows.items():
         _say(f"  {name:16} {value}")
     return 0
+
+
+def _airflow_rows(settings: StackSettings) -> dict[str, str]:
+    return {
+        "Airflow": settings.airflow_url,
+        "Airflow's users": f"{', '.join(airflow_roles(settings))}; passwords in {airflow_passwords_file(settings)}",
+        "PostgreSQL": "as given" if settings.external_database else f"{LOOPBACK}:{settings.postgres_port}",
+    }
 
 
 def _status(settings: StackSettings) -> int:

@@ -50,7 +50,9 @@ def load_credentials(settings: StackSettings) -> Credentials:
     try:
         return Credentials(**json.loads(path.read_text()))
     except (TypeError, ValueError) as error:
-        raise StackError(f"{path} does not hold this stack's credentials ({error}); restore it from a backup") from error
+        raise StackError(
+            f"{path} does not hold this stack's credentials ({error}); restore it from a backup"
+        ) from error
 
 
 def load_airflow_passwords(settings: StackSettings) -> dict[str, str]:

@@ -12,16 +12,21 @@ import os
 import sys
 import time
 from collections import Counter
-from datetime import date, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.local.airflow_api import AirflowApi
+from infra.local.credentials import load_airflow_passwords
+from infra.local.environment import PIPELINE_FILE, UPLOADS_FILE, read_environment_file
+from infra.local.errors import StackError
 from infra.local.rendered_photos import render_night
-from infra.local.settings import StackSettings
-from infra.local.stack import up
+from infra.local.settings import StackSettings, load_settings
+from infra.local.stack import start
+from infra.local.state import StateFiles
 from screening.cli import print_accounting
 from screening.contracts import LEDGER
 from screening.edges import paths
@@ -39,35 +44,70 @@ PROGRAMME = "demo"
 console = Console()
 
 
+@dataclass(frozen=True)
+class Stack:
+    """The running stack as its users see it: uploading and screening have rights of their own."""
+
+    settings: StackSettings
+    airflow: AirflowApi
+    uploader: NightContext
+    context: NightContext
+
+
+def open_stack() -> Stack:
+    """Start the stack unless it runs, and connect to its parts."""
+    settings = load_settings()
+    start(settings, console.print)
+    settings = StateFiles(settings).saved_settings()
+    user, password = next(iter(load_airflow_passwords(settings).items()))
+    contexts = []
+    for name in (UPLOADS_FILE, PIPELINE_FILE):
+        os.environ |= read_environment_file(settings.state_dir / name)
+        contexts.append(open_context())
+    return Stack(settings, AirflowApi(settings.airflow_url, user, password), *contexts)
+
+
 def main() -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.demo", description=__doc__)
     parser.add_argument("--photos", type=Path, help="folder of photos, with manifest.csv if there is one")
     photos = parser.parse_args().photos
-    settings = StackSettings.from_environment()
-    os.environ.update(up(settings))
+    stack = open_stack()
     if photos is None:
-        photos = settings.state / "rendered-photos"
+        photos = stack.settings.folder("rendered-photos")
         if not (photos / "manifest.csv").is_file():
             with console.status("drawing photos"):
                 render_night(photos)
-        console.print("[yellow]No PHOTOS=DIR was given: these photos are rendered by the project itself, not taken of people.[/yellow]")
-    context = open_context()
-    night = _free_night(photos, context)
-    with Progress(TextColumn("uploading"), BarColumn(), TextColumn("{task.completed}/{task.total}"), console=console) as progress:
-        bar = progress.add_task("", total=None)
-        sent, there = upload_folder(
-            photos, PROGRAMME, night, context, lambda done, total: progress.update(bar, completed=done, total=total)
+        console.print(
+            "[yellow]No PHOTOS=DIR was given: these photos are rendered by the project itself, not taken of people.[/yellow]"
         )
-    console.print(f"night {night}: uploaded {sent} files, {there} were there already")
+    night = upload_night(photos, stack)
     started = time.monotonic()
-    published = _run_dag(AirflowApi.of_stack(settings), night)
+    published = _run_dag(stack.airflow, night)
     seconds = time.monotonic() - started
     if not published:
-        console.print(f"[bold red]night {night} was not published[/bold red]; Airflow's log is in {settings.state}/logs")
+        console.print(f"[bold red]night {night} was not published[/bold red]; Airflow: {stack.airflow.address}")
         return 1
-    _show(night, context, settings.state, seconds)
+    _show(night, stack.context, stack.settings.folder("reports"), seconds)
     return 0
+
+
+def upload_night(photos: Path, stack: Stack) -> date:
+    """Upload a folder as a night of its own, with a progress bar; returns the night."""
+    night = _free_night(photos, stack.context)
+    with Progress(
+        TextColumn("uploading"), BarColumn(), TextColumn("{task.completed}/{task.total}"), console=console
+    ) as progress:
+        bar = progress.add_task("", total=None)
+        sent, there = upload_folder(
+            photos,
+            PROGRAMME,
+            night,
+            stack.uploader,
+            lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    console.print(f"night {night}: uploaded {sent} files, {there} were there already")
+    return night
 
 
 def _free_night(photos: Path, context: NightContext) -> date:
@@ -77,7 +117,7 @@ def _free_night(photos: Path, context: NightContext) -> date:
         for path in photos.rglob("*")
         if path.is_file() and path.name != "manifest.csv"
     }
-    night = datetime.now(timezone.utc).date()
+    night = datetime.now(UTC).date()
     while context.results.exists(paths.ledger(night)):
         claimed = {
             str(row["key"]).removeprefix(paths.upload(PROGRAMME, night, "")): row["etag"]
@@ -85,7 +125,8 @@ def _free_night(photos: Path, context: NightContext) -> date:
             for row in table.to_pylist()
         }
         if claimed.keys() == files.keys() and all(
-            hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == claimed[name] for name, path in files.items()
+            hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == claimed[name]
+            for name, path in files.items()
         ):
             break
         night += timedelta(days=1)
@@ -96,7 +137,12 @@ def _run_dag(airflow: AirflowApi, night: date) -> bool:
     """Trigger the DAG for a night and follow it to its end; whether it succeeded."""
     airflow.unpause(DAG)
     run = airflow.trigger(DAG, {"night": night.isoformat()})
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[states]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        TextColumn("{task.fields[states]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         bars = {
             task: progress.add_task(task, total=None, states="")
@@ -115,22 +161,25 @@ def _run_dag(airflow: AirflowApi, night: date) -> bool:
             time.sleep(1)
 
 
-def _show(night: date, context: NightContext, state: Path, seconds: float) -> None:
+def _show(night: date, context: NightContext, folder: Path, seconds: float) -> None:
     run_id = run_id_of(night)
     tables = read_staged(run_id, context)
     accounting = count(tables["photos"], tables["grades"])
     print_accounting(accounting)
     working = sum(float(str(t["seconds"])) for t in read_timings(run_id, context))
-    console.print(f"{accounting.listed / seconds:.1f} photos per second ({seconds:.0f} s from trigger to report, {working:.0f} s of tasks)")
-    local = state / "reports" / f"night-{night}.html"
-    local.parent.mkdir(exist_ok=True)
+    console.print(
+        f"{accounting.listed / seconds:.1f} photos per second ({seconds:.0f} s from trigger to report, {working:.0f} s of tasks)"
+    )
+    local = folder / f"night-{night}.html"
     local.write_bytes(context.results.get(paths.report(night, REPORT_NAME)))
-    console.print(f"report: {local} (in the store: {context.results.url(paths.report(night, REPORT_NAME))})", soft_wrap=True)
+    console.print(
+        f"report: {local} (in the store: {context.results.url(paths.report(night, REPORT_NAME))})", soft_wrap=True
+    )
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except ScreeningError as error:
+    except (ScreeningError, StackError) as error:
         Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
         sys.exit(1)

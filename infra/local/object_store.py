@@ -21,11 +21,13 @@ REGION = "us-east-1"
 
 _MAY_READ = ["s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject", "s3:GetObjectVersion"]
 _MAY_WRITE = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-PIPELINE_RIGHTS = {
+RIGHTS = {
     # What programmes uploaded is evidence: a faulty night must not be able to change or remove it.
-    UPLOADS_BUCKET: _MAY_READ,
-    RESULTS_BUCKET: [*_MAY_READ, *_MAY_WRITE, "s3:ListBucketMultipartUploads"],
+    UPLOADS_BUCKET: {PIPELINE: _MAY_READ},
+    # The pipeline's objects are its own; the owner of a bucket may not read them unless the bucket says so.
+    RESULTS_BUCKET: {PIPELINE: [*_MAY_READ, *_MAY_WRITE, "s3:ListBucketMultipartUploads"], OWNER: _MAY_READ},
 }
+"""By bucket and user."""
 
 
 def connect(endpoint: str, access_key: str, secret_key: str) -> S3Client:
@@ -55,7 +57,7 @@ def check_signed_request(endpoint: str, credentials: Credentials) -> None:
 
 
 def make_buckets(endpoint: str, credentials: Credentials) -> None:
-    """Make both buckets and give the pipeline its rights; what is there stays.
+    """Make both buckets and give the users their rights; what is there stays.
 
     Raises:
         StackError: the store refused.
@@ -63,7 +65,7 @@ def make_buckets(endpoint: str, credentials: Credentials) -> None:
     store = connect(endpoint, credentials.uploads_access_key, credentials.uploads_secret_key)
     try:
         present = {bucket["Name"] for bucket in store.list_buckets()["Buckets"]}
-        for bucket, rights in PIPELINE_RIGHTS.items():
+        for bucket, rights in RIGHTS.items():
             if bucket not in present:
                 store.create_bucket(Bucket=bucket)
             store.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_policy(bucket, rights)))
@@ -71,15 +73,16 @@ def make_buckets(endpoint: str, credentials: Credentials) -> None:
         raise StackError(f"making the buckets at {endpoint}: {error}") from error
 
 
-def _policy(bucket: str, rights: list[str]) -> dict[str, object]:
+def _policy(bucket: str, rights: dict[str, list[str]]) -> dict[str, object]:
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"AWS": [f"arn:aws:iam:::user/{PIPELINE}"]},
-                "Action": rights,
+                "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]},
+                "Action": actions,
                 "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
             }
+            for user, actions in rights.items()
         ],
     }

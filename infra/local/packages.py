@@ -28,7 +28,7 @@ def install_missing_packages(settings: StackSettings) -> None:
     wanted: list[str] = []
     if settings.external_s3 is None:
         wanted += {package for program, package in CEPH_PACKAGES.items() if shutil.which(program) is None}
-    if settings.external_database is None and find_postgres() is None:
+    if settings.airflow and settings.external_database is None and find_postgres() is None:
         wanted.append("postgresql")
     if settings.external_triton is None and find_libpython() is None:
         wanted.append("libpython3.11")

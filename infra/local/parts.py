@@ -28,8 +28,8 @@ class Part:
 
     ``prepare`` runs before each start and may run again after a failure; ``command`` is asked at each start, so that a
     restart sees what has changed. ``check`` gets the time of the start (seconds since the epoch) and raises
-    ``NotReadyError`` until the part does its work. ``finish`` runs once it does. Parts start when all that they need are
-    ready, and stop before those.
+    ``NotReadyError`` until the part works. ``finish`` runs once it does. Parts start when all that they need are
+    ready, and stop before those. A part that may fail while its process lives on is checked again every ``recheck_s``.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Part:
     finish: Callable[[], None] = _nothing
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 20.0
+    recheck_s: float | None = None
 
 
 def run_tool(

@@ -120,7 +120,9 @@ class Postgres:
         try:
             pwd.getpwnam(SUPERUSER)
         except KeyError as error:
-            raise StackError("PostgreSQL refuses root: neither `unshare --user` works nor is there a user postgres") from error
+            raise StackError(
+                "PostgreSQL refuses root: neither `unshare --user` works nor is there a user postgres"
+            ) from error
         name = hashlib.sha256(str(self.settings.state_dir).encode()).hexdigest()[:12]
         outside = Path("/var/lib/postgresql") / f"skin-screening-{name}"
         outside.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def render_night(folder: Path, photos: int = 160, seed: int = 20) -> int:
         )
     for name, body in _broken_files((folder / "photo-0001.jpg").read_bytes()):
         (folder / name).write_bytes(body)
-    with open(folder / "manifest.csv", "w", newline="") as stream:
+    with (folder / "manifest.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -79,7 +79,11 @@ def _photo(random: np.random.Generator, tone: int, lesion: int) -> np.ndarray:
     skin *= 1 + 0.05 * _clouds(random, 400)[..., None]  # pores
     _, colour, roughness, radii = LESIONS[lesion]
     mask = _blob(random, roughness, HEIGHT * random.uniform(*radii))[..., None]
-    inside = skin * np.array(colour, np.float32) * (1 + 0.18 * _clouds(random, 40)[..., None] + 0.10 * _clouds(random, 300)[..., None])
+    inside = (
+        skin
+        * np.array(colour, np.float32)
+        * (1 + 0.18 * _clouds(random, 40)[..., None] + 0.10 * _clouds(random, 300)[..., None])
+    )
     image = skin * (1 - mask) + inside * mask
     if random.random() < 0.25:
         image = _with_hair(random, image)
@@ -91,16 +95,22 @@ def _photo(random: np.random.Generator, tone: int, lesion: int) -> np.ndarray:
 def _clouds(random: np.random.Generator, cells: int) -> np.ndarray:
     """Smooth noise of about unit size with ``cells`` cells across, shape (1200, 1600)."""
     coarse = random.standard_normal((max(2, cells * 3 // 4), cells), dtype=np.float32)
-    return np.asarray(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR if cells > 200 else cv2.INTER_CUBIC))
+    return np.asarray(
+        cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR if cells > 200 else cv2.INTER_CUBIC)
+    )
 
 
 def _blob(random: np.random.Generator, roughness: float, radius: float) -> np.ndarray:
     """Soft-edged lesion mask, shape (1200, 1600), 0..1: a circle whose radius wanders."""
     angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-    wander = sum(random.normal(0, roughness / k) * np.sin(k * angle + random.uniform(0, 2 * np.pi)) for k in range(1, 8))
+    wander = sum(
+        random.normal(0, roughness / k) * np.sin(k * angle + random.uniform(0, 2 * np.pi)) for k in range(1, 8)
+    )
     reach = radius * np.exp(wander)
     centre = np.array([WIDTH, HEIGHT]) * (0.5 + random.uniform(-0.06, 0.06, 2))
-    points = np.stack([centre[0] + reach * np.cos(angle) * random.uniform(0.8, 1.2), centre[1] + reach * np.sin(angle)], axis=1)
+    points = np.stack(
+        [centre[0] + reach * np.cos(angle) * random.uniform(0.8, 1.2), centre[1] + reach * np.sin(angle)], axis=1
+    )
     mask = np.zeros((HEIGHT, WIDTH), np.float32)
     cv2.fillPoly(mask, [points.astype(np.int32)], 1.0)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), 5))
@@ -114,8 +124,12 @@ def _with_hair(random: np.random.Generator, image: np.ndarray) -> np.ndarray:
         turn = direction + random.normal(0, 0.2)
         steps = np.linspace(0, random.uniform(150, 500), 20)
         bend = random.normal(0, 0.0015) * steps**2
-        points = start + np.stack([steps * np.cos(turn) - bend * np.sin(turn), steps * np.sin(turn) + bend * np.cos(turn)], axis=1)
-        cv2.polylines(image, [points.astype(np.int32)], False, (45.0, 33.0, 28.0), int(random.integers(2, 5)), cv2.LINE_AA)
+        points = start + np.stack(
+            [steps * np.cos(turn) - bend * np.sin(turn), steps * np.sin(turn) + bend * np.cos(turn)], axis=1
+        )
+        cv2.polylines(
+            image, [points.astype(np.int32)], False, (45.0, 33.0, 28.0), int(random.integers(2, 5)), cv2.LINE_AA
+        )
     return image
 
 

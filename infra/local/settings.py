@@ -1,8 +1,8 @@
 """Where the local stack keeps its state and on which ports it listens.
 
-The names begin with ``STACK_``: the pipeline refuses every ``SCREENING_`` variable that it does not know. Three settings
-carry the names under which the pipeline and Airflow know them: where one of those addresses is given, that part is used
-as it is and not started here.
+The names begin with ``STACK_``: the pipeline refuses every ``SCREENING_`` variable that it does not know. Three
+settings carry the names under which the pipeline and Airflow know them: where one of those addresses is given, that
+part is used as it is and not started here.
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ class StackSettings(BaseSettings):
 
     ceph_gigabytes: int = Field(default=40, ge=4, description="largest size of the object store; grows as it fills")
     airflow_users: str = Field(default="admin:admin", description="name:role,…; roles viewer, user, op, admin")
-    airflow_parallelism: int = Field(default=4, ge=1, description="tasks at once: two compute while two wait for Triton or S3")
+    airflow_parallelism: int = Field(
+        default=4, ge=1, description="tasks at once: two compute while two wait for Triton or S3"
+    )
     ready_within_s: float = Field(default=180.0, gt=0, description="how long a part may take until it answers")
 
+    airflow: bool = Field(default=True, description="false: only what `screening night` needs, no Airflow and database")
     given_s3_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("SCREENING_S3_ENDPOINT"))
     given_triton_url: str | None = Field(default=None, validation_alias=AliasChoices("SCREENING_TRITON_URL"))
     given_database: str | None = Field(

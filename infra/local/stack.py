@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -50,6 +51,8 @@ def build_parts(settings: StackSettings) -> list[Part]:
         parts += Ceph(settings, credentials).parts()
     if settings.external_triton is None:
         parts.append(triton_part(settings))
+    if not settings.airflow:
+        return parts
     database: tuple[str, ...] = ()
     if settings.external_database is None:
         parts.append(Postgres(settings, credentials).part())
@@ -67,7 +70,7 @@ def start(settings: StackSettings, say: Say) -> bool:
     files = StateFiles(settings)
     with files.exclusive():
         if files.is_supervised():
-            _wait_until_ready(files, None, say)
+            _wait_until_ready(settings, files, None, say)
             return False
         install_missing_packages(settings)
         credentials = load_credentials(settings)
@@ -77,7 +80,7 @@ def start(settings: StackSettings, say: Say) -> bool:
         _end_leftovers(settings, say)
         supervisor = _spawn_supervisor(settings, files)
         try:
-            _wait_until_ready(files, supervisor, say)
+            _wait_until_ready(settings, files, supervisor, say)
         except (StackError, KeyboardInterrupt):
             _stop_supervisor(files, supervisor.pid)
             _end_leftovers(settings, say)
@@ -89,10 +92,10 @@ def stop(settings: StackSettings, say: Say) -> bool:
     """Stop everything in order and make sure that nothing is left; False when nothing ran."""
     files = StateFiles(settings)
     with files.exclusive():
-        ran = files.is_supervised()
-        pid = files.read_status().supervisor
-        if ran and pid is not None:
-            _stop_supervisor(files, pid)
+        session = files.read_status().supervisor
+        ran = files.is_supervised() and session is not None
+        if ran and session is not None:
+            _stop_supervisor(files, session.pid)
         return _end_leftovers(settings, say) or ran
 
 
@@ -156,14 +159,17 @@ def _spawn_supervisor(settings: StackSettings, files: StateFiles) -> subprocess.
         )
 
 
-def _wait_until_ready(files: StateFiles, supervisor: subprocess.Popen[bytes] | None, say: Say) -> None:
+def _wait_until_ready(
+    settings: StackSettings, files: StateFiles, supervisor: subprocess.Popen[bytes] | None, say: Say
+) -> None:
     """Follow the supervisor until every part is ready; ``supervisor`` is the process if this command started it."""
     told: set[str] = set()
+    deadline = time.monotonic() + 2 * settings.ready_within_s
     while True:
         status = files.read_status()
         if supervisor is not None and supervisor.poll() is not None:
             raise StackError(f"the supervisor ended with {supervisor.returncode}; its log is {files.log('supervisor')}")
-        if supervisor is None or status.supervisor == supervisor.pid:
+        if supervisor is None or (status.supervisor and status.supervisor.pid == supervisor.pid):
             for name, part in status.parts.items():
                 if part.state is PartState.FAILED:
                     raise StackError(f"{name}: {part.message}")
@@ -174,6 +180,9 @@ def _wait_until_ready(files: StateFiles, supervisor: subprocess.Popen[bytes] | N
                 return
         if supervisor is None and not files.is_supervised():
             raise StackError(f"the supervisor ended; its log is {files.log('supervisor')}")
+        if time.monotonic() > deadline:
+            late = "; ".join(f"{name}: {part.message}" for name, part in status.parts.items() if name not in told)
+            raise StackError(f"not everything is ready: {late}; the logs are in {files.log('supervisor').parent}")
         time.sleep(POLL_S)
 
 
@@ -186,10 +195,8 @@ def _stop_supervisor(files: StateFiles, pid: int) -> None:
     deadline = time.monotonic() + 120
     while files.is_supervised() and time.monotonic() < deadline:
         time.sleep(POLL_S)
-    try:
+    with contextlib.suppress(psutil.Error):  # it is gone, or ended as a leftover
         psutil.Process(pid).wait(10)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _end_leftovers(settings: StackSettings, say: Say) -> bool:
@@ -215,6 +222,6 @@ def _check_external_parts(settings: StackSettings) -> None:
                 raise StackError(f"bucket {bucket} ({name}) at {settings.external_s3}: {error}") from error
     if settings.external_triton:
         try:
-            triton_is_ready(settings.external_triton, settings.champion)
+            triton_is_ready(settings.external_triton, settings.model_repository, settings.champion)
         except NotReadyError as error:
             raise StackError(f"SCREENING_TRITON_URL: {error}") from error

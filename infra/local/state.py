@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from typing import IO
 
 from infra.local.errors import StackError
 from infra.local.files import write_private
+from infra.local.processes import Session
 from infra.local.settings import StackSettings
 
 LOG_BYTES = 20_000_000
@@ -45,9 +47,9 @@ class PartStatus:
 
 @dataclass
 class StackStatus:
-    """The whole stack; the supervisor's process is also the leader of the session that all parts share."""
+    """The whole stack; ``supervisor`` is the session of the parts, None once they have all stopped."""
 
-    supervisor: int | None = None
+    supervisor: Session | None = None
     parts: dict[str, PartStatus] = field(default_factory=dict)
 
 
@@ -57,7 +59,7 @@ class StateFiles:
     def __init__(self, settings: StackSettings) -> None:
         self._settings = settings
         run = settings.folder("run")
-        self.supervisor_lock = run / "supervisor.lock"
+        self._supervisor_lock = run / "supervisor.lock"
         self._command_lock = run / "command.lock"
         self._status = run / "status.json"
         self._saved_settings = run / "settings.json"
@@ -82,8 +84,10 @@ class StateFiles:
         if not self._status.exists():
             return StackStatus()
         saved = json.loads(self._status.read_text())
-        parts = {name: PartStatus(**part | {"state": PartState(part["state"])}) for name, part in saved["parts"].items()}
-        return StackStatus(saved["supervisor"], parts)
+        parts = {
+            name: PartStatus(**part | {"state": PartState(part["state"])}) for name, part in saved["parts"].items()
+        }
+        return StackStatus(saved["supervisor"] and Session(**saved["supervisor"]), parts)
 
     def save_settings(self) -> None:
         """Keep the settings of this start, so that later commands need only the state folder."""
@@ -109,17 +113,24 @@ class StateFiles:
         Raises:
             StackError: another supervisor holds it.
         """
-        with self.supervisor_lock.open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StackError(f"another supervisor works in {self._settings.state_dir}") from error
+        with self._supervisor_lock.open("w") as lock:
+            deadline = time.monotonic() + 2
+            while not _try_lock(lock):
+                # A command that only asks holds the lock for a moment.
+                if time.monotonic() > deadline:
+                    raise StackError(f"another supervisor works in {self._settings.state_dir}")
+                time.sleep(0.05)
             yield
 
     def is_supervised(self) -> bool:
         """Whether a supervisor is at work."""
-        try:
-            with self.supervising():
-                return False
-        except StackError:
-            return True
+        with self._supervisor_lock.open("w") as lock:
+            return not _try_lock(lock)
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,13 @@ from infra.local.errors import NotReadyError, StackError
 from infra.local.packages import find_libpython
 from infra.local.parts import Command, Part
 from infra.local.settings import LOOPBACK, REPOSITORY, StackSettings
+from screening.edges.model_server import ModelServer
+from screening.edges.release import load_release
+from screening.errors import ScreeningError
 
 PYTHON = "3.11"
+CANARY_S = 10.0
+"""An answer takes milliseconds; this leaves room for a full queue before it."""
 DRAIN_S = 20
 """How long a stopping server may finish the requests that it has."""
 
@@ -52,13 +57,15 @@ def triton_part(settings: StackSettings) -> Part:
         name="triton",
         title="Triton",
         command=lambda: triton_command(environment, repository, settings.champion, ports),
-        check=lambda _: triton_is_ready(ports.url, settings.champion),
+        check=lambda _: triton_is_ready(ports.url, repository, settings.champion),
         ports={
             "STACK_TRITON_HTTP_PORT": ports.http,
             "STACK_TRITON_GRPC_PORT": ports.grpc,
             "STACK_TRITON_METRICS_PORT": ports.metrics,
         },
         stop_within_s=DRAIN_S + 10.0,
+        # A dead python process behind a model goes unnoticed by the server, and it does not start another.
+        recheck_s=10.0,
     )
 
 
@@ -74,7 +81,9 @@ def triton_command(environment: Path, repository: Path, release: str | None, por
     if not (server / "bin" / "tritonserver").exists():
         raise StackError(f"no Triton in {environment}; `make setup` installs it")
     if libpython is None:
-        raise StackError(f"Triton's python backend needs libpython{PYTHON}.so.1.0; Debian's package is libpython{PYTHON}")
+        raise StackError(
+            f"Triton's python backend needs libpython{PYTHON}.so.1.0; Debian's package is libpython{PYTHON}"
+        )
     ensemble = [f"--load-model=lesion_ensemble_{release}"] if release else []
     if release and not (repository / f"lesion_ensemble_{release}").is_dir():
         raise StackError(f"{repository} has no lesion_ensemble_{release}, which the release {release} needs")
@@ -106,24 +115,23 @@ def triton_command(environment: Path, repository: Path, release: str | None, por
     )
 
 
-def triton_is_ready(url: str, release: str | None) -> None:
-    """Triton answers a canary inference; without a release, that it is alive.
+def triton_is_ready(url: str, repository: Path, release: str | None) -> None:
+    """Triton answers a canary inference with the release; without a release, it is alive.
 
     Its own ready flag is not enough: it stays up when the python process behind a model has died.
 
     Raises:
         NotReadyError: it does not answer, or not as it should.
     """
-    client = triton_grpc.InferenceServerClient(url)
     try:
-        if not client.is_server_live(client_timeout=5):
-            raise NotReadyError(f"Triton at {url} does not call itself live")
-        if release and not client.is_model_ready(f"lesion_ensemble_{release}", client_timeout=5):
-            raise NotReadyError(f"Triton at {url} has no lesion_ensemble_{release} ready")
-    except InferenceServerException as error:
-        raise NotReadyError(f"Triton at {url}: {error.message()}") from error
-    finally:
-        client.close()
+        if release is None:
+            _check_live(url)
+            return
+        asked = load_release(str(repository), release)
+        with ModelServer(url, asked, timeout_s=CANARY_S, attempts=1, in_flight=1, batch_photos=1) as server:
+            server.canary()
+    except (ScreeningError, InferenceServerException) as error:
+        raise NotReadyError(str(error)) from error
 
 
 @contextmanager
@@ -153,7 +161,8 @@ def start_triton(
             cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
             log = folder / "triton.log"
         ports = find_free_ports()
-        command = triton_command(environment, repository.absolute(), release, ports)
+        repository = repository.absolute()
+        command = triton_command(environment, repository, release, ports)
         with log.open("ab") as output:
             server = subprocess.Popen(
                 [*_dies_with_its_parent(), *command.words],
@@ -164,7 +173,7 @@ def start_triton(
                 start_new_session=True,
             )
         cleanup.callback(_stop, server)
-        _wait_until_ready(server, ports, release, log, ready_within_s)
+        _wait_until_ready(server, ports, repository, release, log, ready_within_s)
         yield ports
 
 
@@ -175,6 +184,15 @@ def find_free_ports() -> TritonPorts:
         for each in sockets:
             each.bind((LOOPBACK, 0))
         return TritonPorts(*(each.getsockname()[1] for each in sockets))
+
+
+def _check_live(url: str) -> None:
+    client = triton_grpc.InferenceServerClient(url)
+    try:
+        if not client.is_server_live(client_timeout=CANARY_S):
+            raise NotReadyError(f"Triton at {url} does not call itself live")
+    finally:
+        client.close()
 
 
 def _link_stub(server: Path) -> None:
@@ -197,12 +215,17 @@ def _dies_with_its_parent() -> list[str]:
 
 
 def _wait_until_ready(
-    server: subprocess.Popen[bytes], ports: TritonPorts, release: str | None, log: Path, within_s: float
+    server: subprocess.Popen[bytes],
+    ports: TritonPorts,
+    repository: Path,
+    release: str | None,
+    log: Path,
+    within_s: float,
 ) -> None:
     deadline = time.monotonic() + within_s
     while True:
         try:
-            return triton_is_ready(ports.url, release)
+            return triton_is_ready(ports.url, repository, release)
         except NotReadyError as error:
             code = server.poll()
             if code is None and time.monotonic() < deadline:
@@ -221,7 +244,5 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -4,8 +4,8 @@ Keys and names: a file's key is its path below the folder. Linux names are bytes
 hold, so a byte that is not UTF-8 stands in the key as ``\xff`` (a backslash that would read as such an escape stands
 as ``\x5c``). The translation is exact in both directions; no file is overlooked and no two share a key.
 
-Nothing is followed out of the folder: symbolic links, pipes and devices are listed, so that they are accounted for, and
-refuse to be read. The sub-folder ``.partial`` is ours: it holds files that are being written, and is never listed.
+A symbolic link to a file is read as that file: who gathers photos by links means them. A link to a folder is not
+entered, since it may lead back; it, pipes and devices are listed, so that they are accounted for, and refuse to be read. The sub-folder ``.partial`` is ours: it holds files that are being written, and is never listed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class FolderStore:
                     open_folders.append(iter(self._entries(key)))
             elif key.startswith(prefix):
                 try:
-                    status = self._path(key).lstat()
+                    status = self._status(key)
                 except FileNotFoundError:
                     continue  # removed since its folder was listed
                 except OSError as error:
@@ -115,13 +115,15 @@ class FolderStore:
         path = self._path_to_read(key)
         try:
             # Without NONBLOCK, opening a pipe would wait for somebody to write into it.
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             with os.fdopen(handle, "rb") as file:
                 before = os.fstat(file.fileno())
                 if not stat.S_ISREG(before.st_mode):
                     raise MissingObjectError(f"object {key!r} in {self._name} is no regular file")
                 body = file.read()
                 after = os.fstat(file.fileno())
+        except PermissionError as error:  # one file that we may not read is that file's fault, not the store's
+            raise MissingObjectError(f"object {key!r} in {self._name}: {error.strerror}") from error
         except OSError as error:
             raise self._translated(error, key) from error
         if _etag(before) != _etag(after) or etag not in (None, _etag(after)):
@@ -210,6 +212,15 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self._root / os.fsdecode(_to_name(key))
 
+    def _status(self, key: str) -> os.stat_result:
+        """Of the file that is read; of the link itself where that leads nowhere or to a folder."""
+        path = self._path(key)
+        with contextlib.suppress(OSError):
+            target = path.stat()
+            if not stat.S_ISDIR(target.st_mode):
+                return target
+        return path.lstat()
+
     def _path_to_read(self, key: str) -> Path:
         """Path of a key; nothing can be under a key that is no path, or behind a link that leads elsewhere."""
         self._check_root()
@@ -232,7 +243,7 @@ class FolderStore:
 
     def _translated(self, error: OSError, key: str, *, is_writing: bool = False) -> ScreeningError:
         """Our error for the operating system's."""
-        why = "a symbolic link, which is not followed" if error.errno == errno.ELOOP else error.strerror
+        why = "a symbolic link that leads nowhere" if error.errno == errno.ELOOP else error.strerror
         what = f"object {key!r} in {self._name}: {why}"
         if error.errno in _NO_SUCH_PATH:
             return ContractError(what) if is_writing else MissingObjectError(what)

@@ -75,7 +75,7 @@ class S3Store:
     One boto3 client serves all threads (clients are thread-safe, sessions are not); it is made at the first request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting of its own
         self,
         bucket: str,
         prefix: str = "",
@@ -85,6 +85,7 @@ class S3Store:
         timeout_s: float,
         connections: int,
         page_objects: int = PAGE_OBJECTS,
+        wait_s: Callable[[int], float] = backoff.wait_s,
     ) -> None:
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
@@ -93,6 +94,7 @@ class S3Store:
         self._timeout_s = timeout_s
         self._connections = connections
         self._page_objects = page_objects
+        self._wait_s = wait_s
         self._making_client = threading.Lock()
 
     @cached_property
@@ -252,7 +254,7 @@ class S3Store:
                 translated = self._translated(error, action, key, failures)
                 if not isinstance(translated, StoreUnavailableError) or failures >= self._attempts:
                     raise translated from error
-                wait_s = backoff.wait_s(failures)
+                wait_s = self._wait_s(failures)
                 log.warning(
                     "store %s: %s failed (%s), attempt %d of %d, next in %.1f s",
                     self._name, action, _short(error), failures, self._attempts, wait_s,

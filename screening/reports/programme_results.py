@@ -22,6 +22,7 @@ COLUMNS = (
     "retake_advice",
     "grade",
     "disease",
+    "grade_of_lesion",
     "action",
     "due_by",
     "same_photo_as",
@@ -43,13 +44,16 @@ def programme_results(
 ) -> bytes:
     """One line per upload of a programme, in plain words, as CSV.
 
+    ``grade`` is the photo's own; ``grade_of_lesion`` and ``action`` are those of its lesion, or of its person where no
+    lesion is named, whose most severe photo decides.
+
     UTF-8 with a byte order mark: without it Excel takes the file for its country's old code page and breaks every name
     with an accent; pandas, DuckDB and LibreOffice read it either way. Lines end as RFC 4180 says.
 
     Args:
         programme: whose uploads.
-        tables: ``photos``, ``quality``, ``grades`` and ``referrals`` of the night, of all programmes: a photo may repeat
-            the bytes of another programme's.
+        tables: ``photos``, ``quality``, ``grades`` and ``referrals`` of the night and of all programmes: a photo may
+            repeat the bytes of another programme's.
         night: the night that graded them.
         earlier_grades: rows of ``grades`` of earlier nights, for the photos that repeat theirs; without them such a
             photo has no grade here, but still its action and its date.
@@ -75,9 +79,11 @@ def programme_results(
     for photo in sorted(mine, key=lambda row: (str(row["source_name"]), str(row["etag"]))):
         judged = by_key.get(photo["duplicate_of"], photo) if photo["outcome"] == Outcome.DUPLICATE else photo
         quality_row = quality_of.get(photo["photo_id"], {})
-        grade = grade_of.get(photo["photo_id"], {})
+        is_judged = photo["outcome"] in (Outcome.GRADED, Outcome.DUPLICATE)
+        grade = grade_of.get(photo["photo_id"], {}) if is_judged else {}
         patient = photo["patient"] or f"photo:{photo['photo_id']}"
-        referral = referral_of.get((patient, photo["lesion"]), {})
+        # Beside a photo that could not be judged, the lesion's "keep watching" would read as that photo's grade.
+        referral = referral_of.get((patient, photo["lesion"]), {}) if is_judged else {}
         first = by_key.get(photo["duplicate_of"])
         cells = {
             "source_name": photo["source_name"],
@@ -88,6 +94,7 @@ def programme_results(
             "retake_advice": judged["advice"],
             "grade": _words(grade.get("grade")),
             "disease": taxonomy[str(grade["disease"])].name if grade else None,
+            "grade_of_lesion": _words(referral.get("grade")),
             "action": referral.get("advice"),
             "due_by": referral.get("due_by"),
             # Another programme's file name is not this one's to read.

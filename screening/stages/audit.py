@@ -71,14 +71,13 @@ def audit_tables(
     if missing:
         raise ContractError(f"audit: tables {missing} are missing, expected {list(contracts)}")
     about = Night(night, members, taxonomy, limits or DriftLimits())
-    faults = [fault for name, contract in contracts.items() for fault in _shape_faults(tables[name], contract)]
-    is_whole = not faults
-    suites = _run_suites(tables, contracts, about, docs_folder)
-    faults += [fault for suite in suites for fault in suite.faults]
-    if is_whole:
-        faults += accounting_faults(tables, ledger, night=night, members=members, taxonomy=taxonomy)
+    accounting = [fault for name, contract in contracts.items() for fault in _shape_faults(tables[name], contract)]
+    if accounting:
+        accounting.append("the accounting was not checked, because a table has not the columns of its contract")
     else:
-        faults.append("the accounting was not checked, because a table has not the columns of its contract")
+        accounting = accounting_faults(tables, ledger, night=night, members=members, taxonomy=taxonomy)
+    suites = _run_suites(tables, contracts, about, accounting, docs_folder)
+    faults = [*accounting, *(fault for suite in suites for fault in suite.faults)]
     warnings = [warning for suite in suites for warning in suite.warnings]
     return AuditResult(not faults, faults, warnings, sum(suite.checked for suite in suites))
 
@@ -93,7 +92,11 @@ def _shape_faults(table: pa.Table, contract: Contract) -> Iterator[str]:
 
 
 def _run_suites(
-    tables: Mapping[str, pa.Table], contracts: Mapping[str, Contract], night: Night, docs_folder: Path | None
+    tables: Mapping[str, pa.Table],
+    contracts: Mapping[str, Contract],
+    night: Night,
+    accounting: Sequence[str],
+    docs_folder: Path | None,
 ) -> list[Suite]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # older versions of the package read it on import
     # It takes seconds to import, and only a process that audits should wait for it.
@@ -129,7 +132,7 @@ def _run_suites(
             suites.append(_summarise(name, len(frame), result.results))
         if docs_folder is not None:
             context.build_data_docs()
-            write_data_docs(Path(scratch), suites, docs_folder, night.date)
+            write_data_docs(Path(scratch), suites, accounting, docs_folder, night.date)
     return suites
 
 

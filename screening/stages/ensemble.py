@@ -26,6 +26,8 @@ def average_members(probabilities: np.ndarray) -> np.ndarray:
     """
     sums = probabilities.sum(axis=-1, keepdims=True)
     if not np.allclose(sums, 1.0, atol=1e-3):
-        raise ContractError(f"probabilities: the classes of a photo must sum to 1, found {sums.min():.4f} to {sums.max():.4f}")
+        raise ContractError(
+            f"probabilities: the classes of a photo must sum to 1, found {sums.min():.4f} to {sums.max():.4f}"
+        )
     # The members answer in float32; dividing once makes the float64 rows sum to 1 exactly enough for the audit.
     return np.asarray((probabilities / sums).mean(axis=0))

@@ -10,7 +10,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,8 @@ class Manifest:
 def read_manifest(text: bytes, programme: str, pseudonyms: Pseudonyms) -> Manifest:
     """Read a manifest.csv; whatever is wrong becomes an issue, never an exception: the photos are graded all the same.
 
-    A file named on several lines is used from none of them: the lines may name different people.
+    A file named on several lines is used from none of them: the lines may name different people. Nor is a line with more
+    fields than the header, where an unquoted comma has moved the values into wrong columns.
     """
     if len(text) > MANIFEST_MAX_BYTES:
         return _broken("unreadable", f"{len(text):,} bytes", f"at most {MANIFEST_MAX_BYTES:,} bytes")
@@ -113,7 +115,7 @@ def read_manifest(text: bytes, programme: str, pseudonyms: Pseudonyms) -> Manife
     try:
         decoded = text.decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(decoded, newline=""), strict=True)
-        lines = [(reader.line_num, line) for line in reader]
+        lines = [(reader.line_num, _stripped(line), _has_surplus(line)) for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         return _broken("unreadable", f"{type(error).__name__}: {error}", "a CSV file in UTF-8")
     header = [name.strip() for name in reader.fieldnames or []]
@@ -123,22 +125,39 @@ def read_manifest(text: bytes, programme: str, pseudonyms: Pseudonyms) -> Manife
         if name not in MANIFEST_COLUMNS
     ]
     if "file" not in header:
-        return Manifest({}, {}, [*issues, ManifestIssue(1, "file", "missing_column", ", ".join(header), "a column file")])
+        return Manifest(
+            {}, {}, [*issues, ManifestIssue(1, "file", "missing_column", ", ".join(header), "a column file")]
+        )
     rows: dict[str, dict[str, object]] = {}
     where: dict[str, int] = {}
-    names = Counter((line.get("file") or "").strip() for _, line in lines)
-    for number, line in lines:
-        values = {str(k).strip(): (v or "").strip() for k, v in line.items() if isinstance(v, str) or v is None}
+    names = Counter(values.get("file", "") for _, values, _ in lines)
+    for number, values, has_surplus in lines:
         name = values.get("file", "")
         if not name:
-            issues.append(ManifestIssue(number, "file", "invalid_value", "no file name", "a file below the manifest's folder"))
+            issues.append(
+                ManifestIssue(number, "file", "invalid_value", "no file name", "a file below the manifest's folder")
+            )
         elif names[name] > 1:
             issues.append(
-                ManifestIssue(number, "file", "duplicate_file", f"a file on {names[name]} lines", "each file once; none of the lines is used")
+                ManifestIssue(
+                    number,
+                    "file",
+                    "duplicate_file",
+                    f"a file on {names[name]} lines",
+                    "each file once; none of the lines is used",
+                )
+            )
+        elif has_surplus:
+            issues.append(
+                ManifestIssue(
+                    number, "", "invalid_value", "more fields than the header", "commas inside a field in quotes"
+                )
             )
         else:
             rows[name], wrong = _manifest_row(values, programme, pseudonyms)
-            issues.extend(ManifestIssue(number, column, "invalid_value", found, expected) for column, found, expected in wrong)
+            issues.extend(
+                ManifestIssue(number, column, "invalid_value", found, expected) for column, found, expected in wrong
+            )
             where[name] = number
     return Manifest(rows, where, issues)
 
@@ -147,7 +166,18 @@ def unknown_files(manifest: Manifest, is_unknown: Callable[[str], bool]) -> Iter
     """An issue for each file of the manifest that was never uploaded."""
     for name, number in manifest.lines.items():
         if is_unknown(name):
-            yield ManifestIssue(number, "file", "unknown_file", "a file that was not uploaded", "a file below the manifest's folder")
+            yield ManifestIssue(
+                number, "file", "unknown_file", "a file that was not uploaded", "a file below the manifest's folder"
+            )
+
+
+def _stripped(line: dict[str | Any, str | Any]) -> dict[str, str]:
+    # csv puts the fields beyond the header under None, as a list, and None where a line is too short.
+    return {name.strip(): (value or "").strip() for name, value in line.items() if name is not None}
+
+
+def _has_surplus(line: dict[str | Any, str | Any]) -> bool:
+    return any(value.strip() for value in line.get(None, ()))  # a spreadsheet may end its lines with empty fields
 
 
 def _broken(issue: str, found: str, expected: str) -> Manifest:
@@ -207,4 +237,4 @@ def _fitzpatrick(text: str) -> int:
 
 def _instant(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

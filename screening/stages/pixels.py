@@ -7,9 +7,11 @@ the network meets in service what it met in training. The photo is decoded once,
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import cv2
 import numpy as np
@@ -36,6 +38,8 @@ MODEL_INPUT_VERSION = "squash-256-area-1"
 
 _ACCEPTED = ("JPEG", "PNG", "WEBP") + (("HEIF",) if HAS_HEIC else ())
 _SRGB = ImageCms.createProfile("sRGB")
+_BROKEN_PROFILE = (ImageCms.PyCMSError, OSError)
+"""What Pillow raises for a profile that cannot be read (OSError) or does not fit the picture."""
 # One OpenCV thread: photos are prepared side by side, and a pool inside a pool only fights for the same cores.
 cv2.setNumThreads(1)
 
@@ -86,7 +90,9 @@ def _open(photo: bytes, limits: PhotoLimits) -> tuple[Image.Image, PhotoHeader]:
     if not photo:
         raise PhotoError("the file is empty (0 bytes); expected a photo", "empty_file")
     if len(photo) > limits.max_bytes:
-        raise PhotoError(f"the file has {len(photo):,} bytes; at most {limits.max_bytes:,} are accepted", "too_many_bytes")
+        raise PhotoError(
+            f"the file has {len(photo):,} bytes; at most {limits.max_bytes:,} are accepted", "too_many_bytes"
+        )
     try:
         with warnings.catch_warnings():
             # Pillow only warns of a decompression bomb; our own limit below is lower and final.
@@ -95,20 +101,34 @@ def _open(photo: bytes, limits: PhotoLimits) -> tuple[Image.Image, PhotoHeader]:
     except Image.DecompressionBombError as error:
         raise PhotoError(f"the header claims more than {limits.max_pixels:,} pixels", "too_many_pixels") from error
     except Exception as error:  # Pillow's plugins raise whatever a broken header makes them raise
+        if _starts_as_accepted(photo):
+            raise PhotoError(
+                f"starts as a photo with {photo[:8]!r}, but its header is cut off or broken", "undecodable"
+            ) from error
         raise PhotoError(
             f"not one of {', '.join(_ACCEPTED)}: the file starts with {photo[:8]!r}", "not_an_accepted_format"
         ) from error
     width, height = image.size
     if width * height > limits.max_pixels:
-        raise PhotoError(f"the photo has {width} x {height} pixels; at most {limits.max_pixels:,} are decoded", "too_many_pixels")
+        raise PhotoError(
+            f"the photo has {width} x {height} pixels; at most {limits.max_pixels:,} are decoded", "too_many_pixels"
+        )
     # A phone's JPEG may carry a second picture (MPO, for depth); the first is the photo.
     name = "JPEG" if image.format == "MPO" else str(image.format)
-    if name in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
-        raise PhotoError(f"an animation of {image.n_frames} pictures; expected one photo", "animated")
+    pictures = getattr(image, "n_frames", 1)
+    if name in ("PNG", "WEBP") and pictures > 1:
+        raise PhotoError(f"an animation of {pictures} pictures; expected one photo", "animated")
     return image, PhotoHeader(name.lower(), width, height, image.mode)
 
 
-def decode_photo(photo: bytes, limits: PhotoLimits, camera_timezone: tzinfo = timezone.utc) -> DecodedPhoto:
+def _starts_as_accepted(photo: bytes) -> bool:
+    """Whether the first bytes are those of an accepted format: what cannot be opened then is damaged, not another format."""
+    is_webp = photo[:4] == b"RIFF" and photo[8:12] == b"WEBP"
+    is_heic = HAS_HEIC and photo[4:8] == b"ftyp" and pi_heif.get_file_mimetype(photo[:12]).startswith("image/hei")
+    return photo.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or is_webp or is_heic
+
+
+def decode_photo(photo: bytes, limits: PhotoLimits, camera_timezone: tzinfo = UTC) -> DecodedPhoto:
     """Decode an upload once, at about the working size, upright, in sRGB, without its metadata.
 
     Args:
@@ -121,9 +141,7 @@ def decode_photo(photo: bytes, limits: PhotoLimits, camera_timezone: tzinfo = ti
     """
     image, header = _open(photo, limits)
     try:
-        exif = image.getexif()
-        captured_at_utc, device = _capture_facts(exif, camera_timezone)
-        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        captured_at_utc, device, orientation = _read_exif(image, camera_timezone)
         profile = image.info.get("icc_profile")
         if header.format == "jpeg" and image.mode in ("RGB", "L"):
             pixels = _decode_jpeg_reduced(photo, header)
@@ -136,7 +154,9 @@ def decode_photo(photo: bytes, limits: PhotoLimits, camera_timezone: tzinfo = ti
         raise
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error … for broken files
         reason = "truncated" if _says_truncated(error) else "undecodable"
-        raise PhotoError(f"{header.format} of {header.width} x {header.height}: {type(error).__name__}: {error}", reason) from error
+        raise PhotoError(
+            f"{header.format} of {header.width} x {header.height}: {type(error).__name__}: {error}", reason
+        ) from error
     return DecodedPhoto(
         pixels=np.ascontiguousarray(pixels),
         header=header,
@@ -156,7 +176,9 @@ def _decode_jpeg_reduced(photo: bytes, header: PhotoHeader) -> np.ndarray:
     long_side = max(header.width, header.height)
     wanted = min(1.0, 0.9 * WORKING_LONG_SIDE / long_side)
     return np.asarray(
-        simplejpeg.decode_jpeg(photo, "RGB", min_width=int(header.width * wanted), min_height=int(header.height * wanted))
+        simplejpeg.decode_jpeg(
+            photo, "RGB", min_width=int(header.width * wanted), min_height=int(header.height * wanted)
+        )
     )
 
 
@@ -169,9 +191,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "CMYK":
         profile = image.info.get("icc_profile")
         if profile:
-            converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB")
-            assert converted is not None  # only inPlace=True returns None
-            return converted
+            with suppress(*_BROKEN_PROFILE):
+                converted = ImageCms.profileToProfile(
+                    image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
+                )
+                if converted is not None:  # only a conversion in place returns nothing
+                    return converted
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -187,7 +212,7 @@ def _to_srgb(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
         if "srgb" in ImageCms.getProfileDescription(source).lower():
             return pixels
         converted = ImageCms.profileToProfile(Image.fromarray(pixels), source, _SRGB, outputMode="RGB")
-    except ImageCms.PyCMSError:
+    except _BROKEN_PROFILE:
         return pixels
     return np.asarray(converted)
 
@@ -200,15 +225,24 @@ def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.asarray(ImageOps.exif_transpose(image))
 
 
+def _read_exif(image: Image.Image, camera_timezone: tzinfo) -> tuple[datetime | None, str | None, int]:
+    """Capture time, device and orientation; an EXIF block that cannot be read says nothing, and is no reason to refuse."""
+    try:
+        exif = image.getexif()
+        return *_capture_facts(exif, camera_timezone), exif.get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, struct.error):  # what Pillow raises for a block that is no TIFF, or ends early
+        return None, None, 1
+
+
 def _capture_facts(exif: Image.Exif, camera_timezone: tzinfo) -> tuple[datetime | None, str | None]:
     details = exif.get_ifd(ExifTags.IFD.Exif)
     taken = details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
     captured = None
     if isinstance(taken, str):
         try:
-            captured = datetime.strptime(taken.strip("\x00 "), "%Y:%m:%d %H:%M:%S")
+            captured = datetime.strptime(taken.strip("\x00 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - the zone follows
             zone = _parse_offset(details.get(ExifTags.Base.OffsetTimeOriginal)) or camera_timezone
-            captured = captured.replace(tzinfo=zone).astimezone(timezone.utc)
+            captured = captured.replace(tzinfo=zone).astimezone(UTC)
         except (ValueError, OverflowError):  # "0000:00:00 00:00:00" and the like: the camera had no clock
             captured = None
     words = [exif.get(tag) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
@@ -245,7 +279,9 @@ def fit_long_side(pixels: np.ndarray, long_side: int) -> np.ndarray:
 
 def encode_working_copy(pixels: np.ndarray) -> bytes:
     """Upright sRGB pixels to the JPEG that is stored: no metadata, no thumbnail, no profile."""
-    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=WORKING_JPEG_QUALITY, colorsubsampling="444"))
+    return bytes(
+        simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=WORKING_JPEG_QUALITY, colorsubsampling="444")
+    )
 
 
 def decode_working_copy(working_copy: bytes, min_side: int | None = None) -> np.ndarray:

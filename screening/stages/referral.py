@@ -13,8 +13,7 @@ from screening.contracts import GRADES, RiskGrade
 ACTIONS = {
     RiskGrade.LOW_RISK: (
         "keep_monitoring",
-        "Keep watching the lesion: photograph it again if it grows, bleeds, itches or changes colour or shape. "
-        "Protect the skin from the sun.",
+        "Keep watching the lesion: photograph it again if it grows, bleeds, itches or changes. Protect the skin from the sun.",
     ),
     RiskGrade.HIGH_RISK: ("visit_nearby_hospital", "Have a doctor at a nearby hospital examine the lesion."),
     RiskGrade.DANGEROUS: (

@@ -10,4 +10,15 @@ from screening.tasks.publish import publish
 from screening.tasks.report import report
 from screening.tasks.whole_night import run_night
 
-__all__ = ["NightContext", "audit", "grade", "infer", "open_context", "open_night", "prepare", "publish", "report", "run_night"]
+__all__ = [
+    "NightContext",
+    "audit",
+    "grade",
+    "infer",
+    "open_context",
+    "open_night",
+    "prepare",
+    "publish",
+    "report",
+    "run_night",
+]

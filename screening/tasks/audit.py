@@ -31,12 +31,21 @@ def audit(run_id: str, context: NightContext) -> None:
         result = audit_tables(
             read_staged(run_id, context),
             ledger=read_table(context.results, paths.ledger(plan.night), LEDGER),
+            night=plan.night,
             members=[member.name for member in context.release(plan.release).members],
             docs_folder=docs,
         )
         context.results.put(paths.audit_result(run_id), json.dumps(asdict(result), indent=1).encode())
         for file in sorted(path for path in docs.rglob("*") if path.is_file()):
             context.results.put_file(paths.report(plan.night, "data-docs/" + file.relative_to(docs).as_posix()), file)
-    log.info("audit run=%s success=%s faults=%d warnings=%d", run_id, result.success, len(result.faults), len(result.warnings))
+    log.info(
+        "audit run=%s success=%s faults=%d warnings=%d",
+        run_id,
+        result.success,
+        len(result.faults),
+        len(result.warnings),
+    )
     if not result.success:
-        raise AuditError(f"night {plan.night}: {len(result.faults)} faults, nothing was published: " + "; ".join(result.faults))
+        raise AuditError(
+            f"night {plan.night}: {len(result.faults)} faults, nothing was published: " + "; ".join(result.faults)
+        )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from screening import __version__
@@ -69,7 +69,7 @@ class NightContext:
     @contextmanager
     def timed(self, run_id: str, task: str, batch: int | None = None, photos: int = 0) -> Iterator[None]:
         """Write how long a task took, for the report and the benchmarks."""
-        started, clock, cpu = datetime.now(timezone.utc), time.monotonic(), time.process_time()
+        started, clock, cpu = datetime.now(UTC), time.monotonic(), time.process_time()
         yield
         line = {
             "task": task,
@@ -94,7 +94,9 @@ def servable_release(settings: Settings, name: str | None) -> Release:
     if release.classes != classes:
         raise ContractError(f"release {release.name}: classes {release.classes}, expected the taxonomy's {classes}")
     if release.model_input != MODEL_INPUT_VERSION:
-        raise ContractError(f"release {release.name}: made for pixels {release.model_input}, this code makes {MODEL_INPUT_VERSION}")
+        raise ContractError(
+            f"release {release.name}: made for pixels {release.model_input}, this code makes {MODEL_INPUT_VERSION}"
+        )
     return release
 
 
@@ -146,7 +148,9 @@ def code_revision() -> str:
     try:
         commit = run(["git", "rev-parse", "--short=12", "HEAD"])
         if commit.returncode == 0:
-            changed = run(["git", "status", "--porcelain", "--untracked-files=no", "--", str(here.parent)]).stdout.strip()
+            changed = run(
+                ["git", "status", "--porcelain", "--untracked-files=no", "--", str(here.parent)]
+            ).stdout.strip()
             return f"{__version__}+{commit.stdout.strip()}{'.changed' if changed else ''}"
     except OSError:  # no git on this machine
         pass

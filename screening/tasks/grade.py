@@ -17,16 +17,15 @@ import pyarrow.compute as pc
 
 from screening.contracts import (
     LEDGER,
+    PHOTOS,
     PREDICTIONS,
     PREPARED,
-    PHOTOS,
     QUALITY,
     REFERRALS,
     UNANSWERED,
     Contract,
     Outcome,
     RiskGrade,
-    grades_contract,
 )
 from screening.edges import paths
 from screening.edges.release import Release
@@ -36,7 +35,7 @@ from screening.stages.grading import grade_photo
 from screening.stages.referral import DueDays, JudgedPhoto, make_referrals
 from screening.stages.refusals import NOT_GRADED_ADVICE
 from screening.tasks.context import NightContext, Plan, grade_cutoffs
-from screening.tasks.staged import published_contracts
+from screening.tasks.staged import earlier_grades, published_contracts
 from screening.taxonomy import load_taxonomy
 
 log = logging.getLogger(__name__)
@@ -50,8 +49,8 @@ def grade(run_id: str, context: NightContext) -> None:
     release = context.release(plan.release)
     with context.timed(run_id, "grade", photos=plan.photos):
         photos = _resolve_outcomes(plan, context)
-        quality = _first_per_photo(_concat(plan, context, QUALITY), photos)
-        predictions = _first_per_photo(_concat(plan, context, PREDICTIONS), photos)
+        quality = _first_per_photo(_concat(plan, context, QUALITY))
+        predictions = _first_per_photo(_concat(plan, context, PREDICTIONS))
         # A photo that failed after its neighbour's copy was answered must not leave half an answer behind.
         graded_ids = pa.array([p["photo_id"] for p in photos if p["outcome"] == Outcome.GRADED], pa.string())
         predictions = predictions.filter(pc.is_in(predictions["photo_id"], graded_ids))
@@ -70,7 +69,9 @@ def grade(run_id: str, context: NightContext) -> None:
         ):
             write_table(context.results, paths.staged_table(run_id, contract.name), table, contract)
     outcomes = Counter(str(p["outcome"]) for p in photos)
-    log.info("grade run=%s listed=%d %s", run_id, len(photos), " ".join(f"{k}={v}" for k, v in sorted(outcomes.items())))
+    log.info(
+        "grade run=%s listed=%d %s", run_id, len(photos), " ".join(f"{k}={v}" for k, v in sorted(outcomes.items()))
+    )
 
 
 def _concat(plan: Plan, context: NightContext, contract: Contract) -> pa.Table:
@@ -81,8 +82,8 @@ def _concat(plan: Plan, context: NightContext, contract: Contract) -> pa.Table:
     return pa.concat_tables(tables) if tables else contract.table([])
 
 
-def _first_per_photo(table: pa.Table, photos: list[Row]) -> pa.Table:
-    """Keep one batch's rows where two batches prepared the same bytes: those of the photo that is no duplicate."""
+def _first_per_photo(table: pa.Table) -> pa.Table:
+    """Keep one batch's rows where two batches prepared the same bytes: the answers are the same."""
     if not table.num_rows:
         return table
     keys = [name for name in ("photo_id", "member") if name in table.column_names]
@@ -117,7 +118,9 @@ def _resolve_outcomes(plan: Plan, context: NightContext) -> list[Row]:
             _mark_duplicate(photo, key, f"the same bytes were graded on {night}", night)
         elif photo_id in first_of:
             first = first_of[photo_id]
-            _mark_duplicate(photo, first["key"], f"the same bytes as another photo of this night, which is {first['outcome']}")
+            _mark_duplicate(
+                photo, first["key"], f"the same bytes as another photo of this night, which is {first['outcome']}"
+            )
         else:
             photo["outcome"] = photo["outcome"] or Outcome.GRADED
             first_of[photo_id] = photo
@@ -147,7 +150,7 @@ def _graded_earlier(photo_ids: set[str], plan: Plan, context: NightContext) -> d
                 continue
             for batch in iter_table(context.results, ledger.key, LEDGER):
                 hit = pc.and_(pc.is_in(batch["photo_id"], wanted), pc.equal(batch["outcome"], str(Outcome.GRADED)))
-                for row in batch.filter(pc.fill_null(hit, False)).to_pylist():  # noqa: FBT003 - pyarrow takes the value by place
+                for row in batch.filter(pc.fill_null(hit, False)).to_pylist():
                     if row["claimed_at_utc"] < plan.claimed_at_utc:
                         entry = (row["claimed_at_utc"], row["key"], row["night"])
                         found[row["photo_id"]] = min(entry, found.get(row["photo_id"], entry))
@@ -184,7 +187,7 @@ def _grade_rows(photos: list[Row], quality: pa.Table, predictions: pa.Table, pla
 def _judged_photos(photos: list[Row], grades: list[Row], context: NightContext) -> Iterable[JudgedPhoto]:
     """Graded photos, and duplicates with the grade that they share: a second person may have sent the same bytes."""
     grade_of = {str(g["photo_id"]): g for g in grades}
-    grade_of |= _earlier_grades(photos, context)
+    grade_of |= {str(g["photo_id"]): g for g in earlier_grades(photos, context).to_pylist()}
     for photo in photos:
         shared = grade_of.get(str(photo["photo_id"]))
         if shared is not None and photo["outcome"] in (Outcome.GRADED, Outcome.DUPLICATE):
@@ -197,19 +200,3 @@ def _judged_photos(photos: list[Row], grades: list[Row], context: NightContext) 
                 p_dangerous=float(str(shared["p_dangerous"])),
                 p_high_risk=float(str(shared["p_high_risk"])),
             )
-
-
-def _earlier_grades(photos: list[Row], context: NightContext) -> dict[str, Row]:
-    """Published grades of the earlier photos that some of tonight's photos repeat."""
-    places = {
-        (upload.programme, photo["duplicate_of_night"])
-        for photo in photos
-        if photo["duplicate_of_night"] and (upload := paths.parse_upload_key(str(photo["duplicate_of"])))
-    }
-    wanted = {photo["photo_id"] for photo in photos if photo["duplicate_of_night"]}
-    contract = grades_contract(load_taxonomy().class_ids)
-    found: dict[str, Row] = {}
-    for programme, night in sorted(places, key=str):
-        table = read_table(context.results, paths.published("grades", programme, night), contract)
-        found |= {str(row["photo_id"]): row for row in table.to_pylist() if row["photo_id"] in wanted}
-    return found

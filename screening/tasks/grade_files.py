@@ -23,7 +23,9 @@ from screening.tasks.context import grade_cutoffs
 from screening.taxonomy import load_taxonomy
 
 
-def grade_files(files: Iterable[Path], settings: Settings, release: Release, server: ModelServer) -> Iterator[dict[str, object]]:
+def grade_files(
+    files: Iterable[Path], settings: Settings, release: Release, server: ModelServer
+) -> Iterator[dict[str, object]]:
     """One answer per file, in their order: verdict, and grade, advice and differential if it could be graded."""
     limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
     for file in files:
@@ -31,20 +33,35 @@ def grade_files(files: Iterable[Path], settings: Settings, release: Release, ser
         try:
             decoded = decode_photo(file.read_bytes(), limits)
         except OSError as error:
-            yield answer | {"verdict": "failed", "reason": "unreadable_file", "found": str(error.strerror), "advice": NOT_GRADED_ADVICE}
+            yield answer | {
+                "verdict": "failed",
+                "reason": "unreadable_file",
+                "found": str(error.strerror),
+                "advice": NOT_GRADED_ADVICE,
+            }
             continue
         except PhotoError as error:
             yield answer | {"reason": error.reason, "found": str(error), "advice": advice_for(error.reason)}
             continue
         judged = judge_quality(measure_quality(decoded), QualityCutoffs(), settings.quality_mode)
-        answer |= {"verdict": str(judged.verdict), "reason": judged.reason, "issues": list(judged.issues), "advice": judged.advice}
+        answer |= {
+            "verdict": str(judged.verdict),
+            "reason": judged.reason,
+            "issues": list(judged.issues),
+            "advice": judged.advice,
+        }
         if judged.verdict == Verdict.REFUSED:
             yield answer
             continue
         pixels = model_pixels(encode_working_copy(decoded.pixels))
         inferred = next(iter(server.infer([(str(file), pixels)])))
         if inferred.probabilities is None:
-            yield answer | {"verdict": "failed", "reason": "inference_error", "found": inferred.error, "advice": NOT_GRADED_ADVICE}
+            yield answer | {
+                "verdict": "failed",
+                "reason": "inference_error",
+                "found": inferred.error,
+                "advice": NOT_GRADED_ADVICE,
+            }
         else:
             yield answer | _graded(np.asarray(inferred.probabilities, dtype=np.float64), release)
 

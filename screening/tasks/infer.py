@@ -32,7 +32,9 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     """
     plan = context.plan(run_id)
     release = context.release(plan.release)
-    prepared: list[Row] = read_table(context.results, paths.staged_batch(run_id, "prepared", batch), PREPARED).to_pylist()
+    prepared: list[Row] = read_table(
+        context.results, paths.staged_batch(run_id, "prepared", batch), PREPARED
+    ).to_pylist()
     programme_of = {str(p["photo_id"]): p["programme"] for p in reversed(prepared) if p["outcome"] is None}
     predictions: list[Row] = []
     unanswered: list[Row] = []
@@ -62,8 +64,15 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
             else:
                 rows = _prediction_rows(answer.photo_id, answer.probabilities, release)
                 predictions.extend(row | {"programme": programme_of[answer.photo_id]} for row in rows)
-        write_table(context.results, paths.staged_batch(run_id, "predictions", batch), PREDICTIONS.table(predictions), PREDICTIONS)
-        write_table(context.results, paths.staged_batch(run_id, "unanswered", batch), UNANSWERED.table(unanswered), UNANSWERED)
+        write_table(
+            context.results,
+            paths.staged_batch(run_id, "predictions", batch),
+            PREDICTIONS.table(predictions),
+            PREDICTIONS,
+        )
+        write_table(
+            context.results, paths.staged_batch(run_id, "unanswered", batch), UNANSWERED.table(unanswered), UNANSWERED
+        )
     log.info("infer run=%s batch=%d given=%d unanswered=%d", run_id, batch, len(programme_of), len(unanswered))
     return batch
 

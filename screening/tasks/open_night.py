@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from itertools import islice
 
 from screening.contracts import BATCH, LEDGER, MANIFEST_ISSUES
@@ -53,8 +53,7 @@ def open_night(night: date, context: NightContext) -> Plan:
         rows = _ledger_rows(context, night)
         first = next(rows, None)
         count = 0 if first is None else 1 + sum(1 for _ in rows)
-        claimed = datetime.now(timezone.utc) if first is None else first["claimed_at_utc"]
-        assert isinstance(claimed, datetime)
+        claimed = datetime.now(UTC) if first is None else datetime.fromisoformat(str(first["claimed_at_utc"]))
         sizes = batch_sizes(count, context.settings.photos_per_batch, context.settings.max_batches)
         _write_batches(run_id, sizes, _ledger_rows(context, night), context)
         plan = Plan(run_id, night, sizes, release.name, code_revision(), claimed)
@@ -71,7 +70,7 @@ def _ledger_rows(context: NightContext, night: date) -> Iterator[dict[str, objec
 def _claim(night: date, context: NightContext) -> None:
     """Write the ledger of the night in one PUT; if another run was quicker, its claim stands."""
     known = KnownKeys(_claimed_uploads(context))
-    claimed_at = datetime.now(timezone.utc)
+    claimed_at = datetime.now(UTC)
     with TableWriter(context.results, paths.ledger(night), LEDGER, only_if_new=True) as writer:
         rows: list[dict[str, object]] = []
         for page in context.uploads.pages(paths.UPLOADS_PREFIX):

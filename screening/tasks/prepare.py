@@ -41,7 +41,9 @@ def prepare(run_id: str, batch: int, context: NightContext) -> int:
     with context.timed(run_id, "prepare", batch, len(rows)):
         threads = context.settings.prepare_threads
         with ThreadPoolExecutor(threads, thread_name_prefix="prepare") as pool:
-            prepared = list(map_windowed(pool, partial(_prepare_photo, run_id=run_id, context=context), rows, 2 * threads))
+            prepared = list(
+                map_windowed(pool, partial(_prepare_photo, run_id=run_id, context=context), rows, 2 * threads)
+            )
         photos = PREPARED.table([photo for photo, _ in prepared])
         # The same bytes may stand in the batch twice: one row of quality serves both.
         quality = QUALITY.table(list({q["photo_id"]: q for _, q in reversed(prepared) if q is not None}.values()))
@@ -65,7 +67,9 @@ def _prepare_photo(row: Row, *, run_id: str, context: NightContext) -> tuple[Row
     except MissingObjectError:
         return _not_graded(photo, Outcome.FAILED, "deleted_before_fetch", "listed, but gone when it was fetched"), None
     except ChangedObjectError:
-        return _not_graded(photo, Outcome.FAILED, "changed_before_fetch", "listed, but replaced when it was fetched"), None
+        return _not_graded(
+            photo, Outcome.FAILED, "changed_before_fetch", "listed, but replaced when it was fetched"
+        ), None
     except PhotoError as error:
         return _not_graded(photo, Outcome.REFUSED, error.reason, str(error)), None
     except ScreeningError:
@@ -79,7 +83,9 @@ def _decode_and_judge(photo: Row, key: str, etag: str, run_id: str, context: Nig
     settings = context.settings
     limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
     if int(str(photo["size_bytes"])) > limits.max_bytes:  # not even fetched
-        raise PhotoError(f"the file has {photo['size_bytes']:,} bytes; at most {limits.max_bytes:,} are accepted", "too_many_bytes")
+        raise PhotoError(
+            f"the file has {photo['size_bytes']:,} bytes; at most {limits.max_bytes:,} are accepted", "too_many_bytes"
+        )
     body = context.uploads.get(key, etag)
     photo_id = hashlib.sha256(body).hexdigest()[:32]
     photo["photo_id"] = photo_id

@@ -10,7 +10,7 @@ from screening.reports.nightly import nightly_report
 from screening.reports.programme_results import programme_results
 from screening.stages.accounting import Accounting, count
 from screening.tasks.context import NightContext, grade_cutoffs
-from screening.tasks.staged import read_staged
+from screening.tasks.staged import earlier_grades, read_staged
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
     release = context.release(plan.release)
     tables = read_staged(run_id, context)
     accounting = count(tables["photos"], tables["grades"])
+    earlier = earlier_grades(tables["photos"].to_pylist(), context)
     with context.timed(run_id, "report", photos=plan.photos):
         page = nightly_report(
             plan.night,
@@ -36,7 +37,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
         )
         context.results.put(paths.report(plan.night, REPORT_NAME), page.encode())
         for programme in sorted(set(tables["photos"]["programme"].to_pylist())):
-            results = programme_results(programme, tables, plan.night)
+            results = programme_results(programme, tables, plan.night, earlier_grades=earlier)
             context.results.put(paths.programme_report(plan.night, programme, "results.csv"), results)
     log.info("report run=%s at=%s", run_id, context.results.url(paths.report(plan.night, REPORT_NAME)))
     return accounting
@@ -44,5 +45,9 @@ def report(run_id: str, context: NightContext) -> Accounting:
 
 def read_timings(run_id: str, context: NightContext) -> list[dict[str, object]]:
     """How long each task of the run took, in the order in which they started."""
-    lines = [json.loads(context.results.get(found.key)) for page in context.results.pages(paths.timings_prefix(run_id)) for found in page]
+    lines = [
+        json.loads(context.results.get(found.key))
+        for page in context.results.pages(paths.timings_prefix(run_id))
+        for found in page
+    ]
     return sorted(lines, key=lambda line: str(line["started_at_utc"]))

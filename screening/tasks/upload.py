@@ -33,7 +33,9 @@ def upload_folder(
         SettingsError: the programme's name could not stand in a path.
     """
     if not _PROGRAMME.fullmatch(programme):
-        raise SettingsError(f"programme {programme!r}: expected lower-case letters, digits, - and _, at most 63 of them")
+        raise SettingsError(
+            f"programme {programme!r}: expected lower-case letters, digits, - and _, at most 63 of them"
+        )
     if not folder.is_dir():
         raise MissingError(f"{folder} is not a folder; expected one with photos")
     files = sorted(path for path in folder.rglob("*") if path.is_file())

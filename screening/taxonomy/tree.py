@@ -102,7 +102,9 @@ def _check(diseases: Iterable[Disease], source: Path) -> None:
         if disease.id in seen:
             raise ContractError(f"{source.name}: disease {disease.id!r} stands twice")
         if disease.parent is not None and disease.parent not in seen:
-            raise ContractError(f"{source.name}: {disease.id!r} comes before its parent {disease.parent!r}, or that is missing")
+            raise ContractError(
+                f"{source.name}: {disease.id!r} comes before its parent {disease.parent!r}, or that is missing"
+            )
         if disease.class_index is not None and disease.grade is None:
             raise ContractError(f"{source.name}: training class {disease.id!r} has no grade")
         seen.add(disease.id)

@@ -46,7 +46,9 @@ def kind_weights(kinds: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 / counts[place])
 
 
-def choose_cutoffs(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, taxonomy: Taxonomy) -> GradeCutoffs:
+def choose_cutoffs(
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, taxonomy: Taxonomy
+) -> GradeCutoffs:
     """Cut-offs of the grades and of every disease.
 
     dangerous: Youden's index on p_dangerous. high_risk: the highest cut-off on p_high_risk + p_dangerous at which

@@ -75,6 +75,8 @@ def _read_source(folder: Path, name: str, taxonomy: Taxonomy) -> pd.DataFrame:
             "kind": layout.kind,
             "patient": lesion if patient is None else patient,
             "lesion": lesion,
-            "has_other_view_in": ["ham10000" if v == "True" else "" for v in rows["in_ham10000"]] if "in_ham10000" in rows else "",
+            "has_other_view_in": ["ham10000" if v == "True" else "" for v in rows["in_ham10000"]]
+            if "in_ham10000" in rows
+            else "",
         }
     )

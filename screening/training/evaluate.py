@@ -51,7 +51,9 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def evaluation_table(corpus: pd.DataFrame, probabilities: np.ndarray, grades: np.ndarray, taxonomy: Taxonomy) -> pd.DataFrame:
+def evaluation_table(
+    corpus: pd.DataFrame, probabilities: np.ndarray, grades: np.ndarray, taxonomy: Taxonomy
+) -> pd.DataFrame:
     """Figures per data set and per kind of photo.
 
     Args:
@@ -68,7 +70,9 @@ def evaluation_table(corpus: pd.DataFrame, probabilities: np.ndarray, grades: np
     patients = corpus["patient"].to_numpy()
     groups = {"all": np.full(len(corpus), True)}
     groups |= {f"kind={kind}": (corpus["kind"] == kind).to_numpy() for kind in sorted(corpus["kind"].unique())}
-    groups |= {f"source={source}": (corpus["source"] == source).to_numpy() for source in sorted(corpus["source"].unique())}
+    groups |= {
+        f"source={source}": (corpus["source"] == source).to_numpy() for source in sorted(corpus["source"].unique())
+    }
     rows = []
     for name, inside in groups.items():
         here = np.flatnonzero(inside)
@@ -77,8 +81,12 @@ def evaluation_table(corpus: pd.DataFrame, probabilities: np.ndarray, grades: np
             measures[f"auc {grade}"] = lambda r, i=i: auc(truth[r] == i, scores[r, i])
         measures["accuracy of disease"] = lambda r: float((probabilities[r].argmax(1) == labels[r]).mean())
         measures["sensitivity: dangerous graded dangerous"] = lambda r: _share(grades[r] == 2, truth[r] == 2)
-        measures["sensitivity: dangerous graded high_risk or dangerous"] = lambda r: _share(grades[r] >= 1, truth[r] == 2)
-        measures["sensitivity: high_risk graded high_risk or dangerous"] = lambda r: _share(grades[r] >= 1, truth[r] == 1)
+        measures["sensitivity: dangerous graded high_risk or dangerous"] = lambda r: _share(
+            grades[r] >= 1, truth[r] == 2
+        )
+        measures["sensitivity: high_risk graded high_risk or dangerous"] = lambda r: _share(
+            grades[r] >= 1, truth[r] == 1
+        )
         measures["specificity: low_risk graded low_risk"] = lambda r: _share(grades[r] == 0, truth[r] == 0)
         measures["calibration error"] = lambda r: calibration_error(labels[r], probabilities[r])
         for measure, statistic in measures.items():
@@ -96,4 +104,6 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int =
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     edges = np.clip((top * bins).astype(int), 0, bins - 1)
-    return float(sum(abs(right[edges == b].mean() - top[edges == b].mean()) * (edges == b).mean() for b in np.unique(edges)))
+    return float(
+        sum(abs(right[edges == b].mean() - top[edges == b].mean()) * (edges == b).mean() for b in np.unique(edges))
+    )

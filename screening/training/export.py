@@ -33,7 +33,9 @@ def export_member(member: Member, temperature: float, name: str, version: int, r
     folder = repository / name / str(version)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.onnx"
-    example = torch.randint(0, 256, (2, MODEL_SIDE, MODEL_SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    example = torch.randint(
+        0, 256, (2, MODEL_SIDE, MODEL_SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     torch.onnx.export(
         network,
         (example,),
@@ -49,7 +51,9 @@ def export_member(member: Member, temperature: float, name: str, version: int, r
     _check_same_answer(network, file)
     classes = network(example).shape[1]
     for source, target in (("member.pbtxt", "config.pbtxt"), ("member_cpu.pbtxt", "configs/cpu.pbtxt")):
-        text = (TRITON_FILES / source).read_text().format(name=name, side=MODEL_SIDE, classes=classes, max_batch=MAX_BATCH)
+        text = (
+            (TRITON_FILES / source).read_text().format(name=name, side=MODEL_SIDE, classes=classes, max_batch=MAX_BATCH)
+        )
         (repository / name / target).parent.mkdir(exist_ok=True)
         (repository / name / target).write_text(text)
     shutil.copyfile(TRITON_FILES / "onnx_runner.py", folder / "model.py")
@@ -61,7 +65,9 @@ def export_release_model(model: str, members: list[tuple[str, int]], classes: in
     folder = repository / model
     (folder / "1").mkdir(parents=True, exist_ok=True)
     (folder / "1" / ".keep").touch()
-    outputs = ",\n  ".join(f'{{ name: "probabilities_{m}" data_type: TYPE_FP32 dims: [ {classes} ] }}' for m, _ in members)
+    outputs = ",\n  ".join(
+        f'{{ name: "probabilities_{m}" data_type: TYPE_FP32 dims: [ {classes} ] }}' for m, _ in members
+    )
     steps = ",\n    ".join(
         f'{{ model_name: "{m}" model_version: {v} input_map {{ key: "pixels" value: "pixels" }} '
         f'output_map {{ key: "probabilities" value: "probabilities_{m}" }} }}'
@@ -83,4 +89,6 @@ def _check_same_answer(network: CalibratedMember, file: Path) -> None:
         found = session.run(None, {"pixels": pixels})[0]
         gap = float(np.abs(expected - found).max())
         if gap > TOLERANCE:
-            raise ContractError(f"{file.name}: onnxruntime differs from torch by {gap:.2g}, expected at most {TOLERANCE}")
+            raise ContractError(
+                f"{file.name}: onnxruntime differs from torch by {gap:.2g}, expected at most {TOLERANCE}"
+            )

@@ -150,7 +150,10 @@ def fit_member(
         draw_weights(corpus.iloc[train], recipe.clinical_share).tolist(), len(train), generator=draws
     )
     train_loader = DataLoader(
-        PhotoDataset(pixels, labels, train), recipe.batch_photos, sampler=sampler, drop_last=len(train) > recipe.batch_photos
+        PhotoDataset(pixels, labels, train),
+        recipe.batch_photos,
+        sampler=sampler,
+        drop_last=len(train) > recipe.batch_photos,
     )
     validation_loader = DataLoader(PhotoDataset(pixels, labels, validation), 64)
     member = Member(build_backbone(recipe.architecture, len(taxonomy.classes), weights_dir), recipe.size)
@@ -170,6 +173,8 @@ def fit_member(
     )
     last = folder / "last.ckpt"
     trainer.fit(module, train_loader, validation_loader, ckpt_path=last if last.is_file() else None, weights_only=True)
-    state = torch.load(best.best_model_path or folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    state = torch.load(best.best_model_path or folder / "best.ckpt", map_location="cpu", weights_only=True)[
+        "state_dict"
+    ]
     member.load_state_dict({k.removeprefix("member."): v for k, v in state.items() if k.startswith("member.")})
     return member.eval()

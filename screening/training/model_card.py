@@ -78,7 +78,10 @@ def write_model_card(
             ),
             recipe=recipe.name,
             temperature=temperature,
-            data=_markdown(["data set", *counts.columns], [[str(i), *row] for i, row in zip(counts.index, counts.values, strict=True)]),
+            data=_markdown(
+                ["data set", *counts.columns],
+                [[str(i), *row] for i, row in zip(counts.index, counts.values, strict=True)],
+            ),
             dangerous=release.cutoffs["dangerous"],
             high_risk=release.cutoffs["high_risk"],
             ensemble=_figures(tables["ensemble"]),
@@ -101,7 +104,12 @@ def _figures(table: pd.DataFrame) -> str:
 
 
 def _comparison(tables: dict[str, pd.DataFrame]) -> str:
-    wanted = [(g, m) for g in ("kind=clinical", "kind=dermoscopic") for m in tables["ensemble"]["measure"].unique() if m.startswith("auc")]
+    wanted = [
+        (g, m)
+        for g in ("kind=clinical", "kind=dermoscopic")
+        for m in tables["ensemble"]["measure"].unique()
+        if m.startswith("auc")
+    ]
     rows = []
     for who, table in tables.items():
         indexed = table.set_index(["group", "measure"])["value"]

@@ -18,6 +18,7 @@ from screening.training.calibrate import choose_cutoffs, ensemble_probabilities,
 from screening.training.ensemble import EnsembleRecipe, TrainingSet
 from screening.training.evaluate import evaluation_table
 from screening.training.export import export_member, export_release_model
+from screening.training.golden import write_golden_photos
 from screening.training.model_card import write_model_card
 from screening.training.networks import Member
 from screening.training.splits import TEST, VALIDATION
@@ -39,11 +40,15 @@ def build_release(
     cutoffs = choose_cutoffs(ensemble_probabilities(logits, temperature), labels[validation], weights, taxonomy)
 
     digests = [
-        export_member(member, temperature, spec.name, 1, repository) for member, spec in zip(members, recipe.members, strict=True)
+        export_member(member, temperature, spec.name, 1, repository)
+        for member, spec in zip(members, recipe.members, strict=True)
     ]
     model = f"lesion_ensemble_{name}"
     export_release_model(model, [(spec.name, 1) for spec in recipe.members], len(taxonomy.classes), repository)
     folder = repository / model
+
+    by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
+    write_golden_photos(folder / "golden", by_name, temperature)
 
     test_logits = member_logits(members, training_set.pixels, test)
     alone = {spec.name: test_logits[i : i + 1] for i, spec in enumerate(recipe.members)} | {"ensemble": test_logits}

@@ -86,7 +86,11 @@ def check_no_leak(corpus: pd.DataFrame, groups: np.ndarray, side: pd.Series) -> 
     Raises:
         ContractError: with the first group, patient or lesion that straddles.
     """
-    for name, key in (("group", pd.Series(groups, index=corpus.index)), ("patient", corpus["patient"]), ("lesion", corpus["lesion"])):
+    for name, key in (
+        ("group", pd.Series(groups, index=corpus.index)),
+        ("patient", corpus["patient"]),
+        ("lesion", corpus["lesion"]),
+    ):
         sides = side.groupby(key).nunique()
         if (sides > 1).any():
             straddling = sides.index[sides > 1]

@@ -55,22 +55,42 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
         if code is not None:
             found.add(code)
 
-    first(("too_few_pixels", m.short_side_px < c.refuse_short_side_px), ("few_pixels", m.short_side_px < c.flag_short_side_px))
-    first(("too_dark", m.skin_brightness < c.refuse_brightness_below), ("dim", m.skin_brightness < c.flag_brightness_below))
-    first(("too_bright", m.clipped_bright_fraction >= c.refuse_clipped_bright), ("glare", m.clipped_bright_fraction >= c.flag_clipped_bright))
+    first(
+        ("too_few_pixels", m.short_side_px < c.refuse_short_side_px),
+        ("few_pixels", m.short_side_px < c.flag_short_side_px),
+    )
+    first(
+        ("too_dark", m.skin_brightness < c.refuse_brightness_below),
+        ("dim", m.skin_brightness < c.flag_brightness_below),
+    )
+    first(
+        ("too_bright", m.clipped_bright_fraction >= c.refuse_clipped_bright),
+        ("glare", m.clipped_bright_fraction >= c.flag_clipped_bright),
+    )
     first(("nothing_visible", m.detail_grey_levels < c.refuse_detail_below))
     if m.is_greyscale:
         found.add("greyscale")
     else:
-        first(("no_skin", m.skin_fraction < c.refuse_skin_below), ("little_skin", m.border_skin_fraction < c.flag_border_skin_below))
+        first(
+            ("no_skin", m.skin_fraction < c.refuse_skin_below),
+            ("little_skin", m.border_skin_fraction < c.flag_border_skin_below),
+        )
     if m.focus_ratio is not None:
-        first(("out_of_focus", m.focus_ratio < c.refuse_focus_below), ("soft_focus", m.focus_ratio < c.flag_focus_below))
+        first(
+            ("out_of_focus", m.focus_ratio < c.refuse_focus_below), ("soft_focus", m.focus_ratio < c.flag_focus_below)
+        )
     if m.motion_ratio is not None:
-        first(("motion_blur", m.motion_ratio < c.refuse_motion_below), ("slight_motion", m.motion_ratio < c.flag_motion_below))
+        first(
+            ("motion_blur", m.motion_ratio < c.refuse_motion_below),
+            ("slight_motion", m.motion_ratio < c.flag_motion_below),
+        )
     if m.lesion_fraction is None:
         found.add("no_lesion_found")
     else:
-        first(("lesion_too_small", m.lesion_fraction < c.refuse_lesion_below), ("lesion_small", m.lesion_fraction < c.flag_lesion_below))
+        first(
+            ("lesion_too_small", m.lesion_fraction < c.refuse_lesion_below),
+            ("lesion_small", m.lesion_fraction < c.flag_lesion_below),
+        )
     if m.lesion_rim_fraction is not None:
         first(("lesion_cut_off", m.lesion_rim_fraction >= c.flag_rim))
     first(("dye_over_lesion", m.lesion_dye_fraction >= c.refuse_lesion_dye), ("some_dye", m.dye_fraction >= c.flag_dye))

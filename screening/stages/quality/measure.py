@@ -76,7 +76,18 @@ def _border(mask: np.ndarray, width: float) -> np.ndarray:
     height, length = mask.shape
     rows, columns = max(1, round(height * width)), max(1, round(length * width))
     inner = mask[rows:-rows, columns:-columns]
-    return np.concatenate([mask[:rows].ravel(), mask[-rows:].ravel(), mask[rows:-rows, :columns].ravel(), mask[rows:-rows, -columns:].ravel()]) if inner.size else mask
+    return (
+        np.concatenate(
+            [
+                mask[:rows].ravel(),
+                mask[-rows:].ravel(),
+                mask[rows:-rows, :columns].ravel(),
+                mask[rows:-rows, -columns:].ravel(),
+            ]
+        )
+        if inner.size
+        else mask
+    )
 
 
 def _enlarge(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -93,7 +104,9 @@ def _focus(grey: np.ndarray, region: np.ndarray) -> tuple[float, float | None]:
 
 
 def _motion(grey: np.ndarray, region: np.ndarray) -> float | None:
-    half = cv2.medianBlur(cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA), 3).astype(np.float32)
+    half = cv2.medianBlur(
+        cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA), 3
+    ).astype(np.float32)
     mask = _enlarge(region, half.shape)
     ratios = []
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
@@ -123,7 +136,9 @@ def _dye(colour: np.ndarray, regions: Regions) -> np.ndarray:
 
 def _hair(grey: np.ndarray, region: np.ndarray) -> float:
     kernel = np.ones((9, 9), np.uint8)
-    lines = np.maximum(cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel), cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, kernel))
+    lines = np.maximum(
+        cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel), cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, kernel)
+    )
     mask = (lines > 20).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     extent = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])

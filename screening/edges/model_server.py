@@ -1,0 +1,357 @@
+"""Triton over gRPC: photos in, one row of probabilities per member out.
+
+Who is to blame decides what happens when a request fails. The server is, if it does not answer or fails at a picture of
+our own too (the canary): then the request is tried again, and a dead member is loaded anew. The photos are, if the
+canary is answered: then the batch is halved until the one that the model cannot take is alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from screening.edges import backoff
+from screening.edges.release import Release
+from screening.errors import AccessError, ContractError, MissingError, ModelServerUnavailableError, ScreeningError
+
+log = logging.getLogger(__name__)
+
+# The server says nothing about the photos with these: it is gone, too slow or overloaded.
+_PASSING = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED", "ABORTED"}
+_REFUSED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+_INVALID = "INVALID_ARGUMENT"
+_SUM_TOLERANCE = 1e-3
+# gRPC lets the pause between two tries to connect grow to two minutes: our attempts would be over before the next one.
+_CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+_POLL_S = 0.5
+
+_Photo = tuple[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the members say of one photo: ``probabilities``, shape (members, classes), 0..1, or why there are none."""
+
+    photo_id: str
+    probabilities: np.ndarray | None
+    error: str | None
+
+
+class _RefusedError(Exception):
+    """The server is well and cannot answer these photos."""
+
+
+class ModelServer:
+    """A Triton that serves a release; a context manager, which sends nothing before it is asked.
+
+    Requests run in ``in_flight`` threads, each with a client of its own: tritonclient keeps the call that it is about
+    to hand out in the client itself, so two threads must not share one. Blocking calls in threads rather than callbacks,
+    since a batch's retries and halvings then read as what they are, one after the other.
+
+    Args:
+        url: ``host:port`` of Triton's gRPC.
+        release: names the ensemble, its outputs and the shape of its input.
+        timeout_s: deadline of one request, its time in the server's queue included.
+        attempts: tries per request.
+        in_flight: requests at once.
+        batch_photos: photos per request.
+        wait_s: seconds to wait after so many failures of a request.
+    """
+
+    def __init__(  # noqa: PLR0913  each is a setting of its own
+        self,
+        url: str,
+        release: Release,
+        *,
+        timeout_s: float,
+        attempts: int,
+        in_flight: int,
+        batch_photos: int,
+        wait_s: Callable[[int], float] = backoff.wait_s,
+    ) -> None:
+        self._url = url
+        self._release = release
+        self._timeout_s = timeout_s
+        self._attempts = attempts
+        self._in_flight = in_flight
+        self._batch_photos = batch_photos
+        self._wait_s = wait_s
+        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="triton")
+        self._of_thread = threading.local()
+        self._clients: list[triton_grpc.InferenceServerClient] = []
+        self._is_closing = threading.Event()
+        self._healing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_closing.set()
+        for client in self._clients:  # ends the requests that nobody waits for any more
+            client.close()
+        self._pool.shutdown(cancel_futures=True)
+
+    def infer(self, photos: Iterable[_Photo]) -> Iterator[Inferred]:
+        """One answer per photo, in their order.
+
+        Reads at most ``in_flight + 1`` batches ahead of what it has answered.
+
+        Args:
+            photos: photo id and pixels, uint8, of the release's input shape.
+
+        Raises:
+            ModelServerUnavailableError: the server did not answer, or failed at the canary too, through all attempts.
+            MissingError: it does not have the release's model, or not loaded.
+            AccessError: it refuses us.
+            ContractError: it answers with other tensors than the release says.
+        """
+        waiting: deque[Future[list[Inferred]]] = deque()
+        remaining = iter(photos)
+        try:
+            while batch := list(itertools.islice(remaining, self._batch_photos)):
+                waiting.append(self._pool.submit(self._answer, batch))
+                if len(waiting) > self._in_flight:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def canary(self, heal: bool = False) -> None:
+        """Ask for one picture of our own, since Triton calls a model ready whose process has died.
+
+        Args:
+            heal: load dead members anew, once, before giving up.
+
+        Raises:
+            MissingError: the server does not have the release's model, or not loaded.
+            AccessError: it refuses us.
+            ModelServerUnavailableError: it does not answer through all attempts, or not with probabilities.
+        """
+        try:
+            answer = self._ask(_canary_pixels(self._release), heal=heal, is_canary=True)
+        except ContractError as error:
+            raise ModelServerUnavailableError(f"canary: {error}") from error
+        problem = self._problem(answer[0])
+        if problem:
+            raise ModelServerUnavailableError(f"canary: {self._name} answered, but {problem}")
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait until the canary is answered.
+
+        Raises:
+            ModelServerUnavailableError: it was not, within ``seconds``.
+            MissingError: the model was still missing at the end.
+        """
+        deadline = time.monotonic() + seconds
+        polls = 0
+        while True:
+            remaining_s = max(deadline - time.monotonic(), 0.0)
+            polls += 1
+            try:
+                # A poll of its own length even at the end, or a server that is just ready would be called late.
+                timeout_s = min(self._timeout_s, max(remaining_s, _POLL_S))
+                self._request(self._release.model, _canary_pixels(self._release), timeout_s=timeout_s)
+                break
+            except InferenceServerException as error:
+                if remaining_s == 0:
+                    raise self._translated(error, polls) from error
+                time.sleep(min(_POLL_S, remaining_s))
+        self.canary()
+
+    def heal(self) -> tuple[str, ...]:
+        """Load those members anew that do not answer the canary; needs ``--model-control-mode=explicit``.
+
+        Returns:
+            Their names; none when the server does not let us, or does not answer at all.
+
+        A load with a changed configuration replaces a model in place: requests of others are answered all the while.
+        (A plain load does nothing, since no file has changed. Unload and load leave a gap in which every request fails,
+        and keep a dead member that is not unloaded by then.) The change is a parameter that nobody reads; it is gone
+        when the server starts again.
+        """
+        healed: list[str] = []
+        with self._healing:
+            for member in self._release.members:
+                try:
+                    self._request(member.name, _canary_pixels(self._release), version=member.version)
+                    continue
+                except InferenceServerException as error:
+                    if _status(error) in _PASSING:
+                        break
+                try:
+                    self._load_anew(member.name)
+                except InferenceServerException as error:
+                    log.warning("triton %s: %s cannot be loaded anew: %s", self._url, member.name, error.message())
+                    break
+                log.warning("triton %s: %s was dead and was loaded anew", self._url, member.name)
+                healed.append(member.name)
+        return tuple(healed)
+
+    def _load_anew(self, model: str) -> None:
+        client = self._client()
+        config = client.get_model_config(model, as_json=True, client_timeout=self._timeout_s)["config"]
+        config.setdefault("parameters", {})["loaded_anew_at"] = {"string_value": str(time.time())}
+        # Loading takes longer than an inference.
+        client.load_model(model, config=json.dumps(config), client_timeout=4 * self._timeout_s)
+
+    def _answer(self, batch: list[_Photo]) -> list[Inferred]:
+        """Answers for a batch, whatever it holds."""
+        shape = self._release.input_shape
+        is_fit = [pixels.shape == shape and pixels.dtype == np.uint8 for _, pixels in batch]
+        answers = iter(self._answer_halving(list(itertools.compress(batch, is_fit))))
+        return [
+            next(answers)
+            if fits
+            else Inferred(photo_id, None, f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 {shape}")
+            for (photo_id, pixels), fits in zip(batch, is_fit, strict=True)
+        ]
+
+    def _answer_halving(self, batch: list[_Photo]) -> list[Inferred]:
+        if not batch:
+            return []
+        try:
+            probabilities = self._ask(np.stack([pixels for _, pixels in batch]), heal=True)
+        except _RefusedError as error:
+            if len(batch) == 1:
+                return [Inferred(batch[0][0], None, str(error))]
+            middle = len(batch) // 2
+            return self._answer_halving(batch[:middle]) + self._answer_halving(batch[middle:])
+        return [self._checked(photo_id, answer) for (photo_id, _), answer in zip(batch, probabilities, strict=True)]
+
+    def _checked(self, photo_id: str, answer: np.ndarray) -> Inferred:
+        problem = self._problem(answer)
+        return Inferred(photo_id, None, problem) if problem else Inferred(photo_id, answer, None)
+
+    def _ask(self, pixels: np.ndarray, *, heal: bool, is_canary: bool = False) -> np.ndarray:
+        """Ask until there is an answer, of shape (photos, members, classes), or no hope.
+
+        Raises:
+            _RefusedError: these photos are to blame.
+            ScreeningError: the server is.
+        """
+        failures = 0
+        while True:
+            try:
+                result = self._request(self._release.model, pixels)
+                break
+            except InferenceServerException as error:
+                failures += 1
+                failure = self._translated(error, failures)
+                if not isinstance(failure, ModelServerUnavailableError):
+                    raise failure from error
+                if _status(error) not in _PASSING:
+                    if not is_canary and self._canary_is_answered():
+                        raise _RefusedError(error.message()) from error
+                    if heal:
+                        heal, failures = False, failures - 1
+                        self.heal()
+                        continue
+                if failures >= self._attempts or (is_canary and _status(error) == _INVALID):
+                    raise failure from error
+                self._wait(failures, error)
+        return self._tensors(result, len(pixels))
+
+    def _canary_is_answered(self) -> bool:
+        """Whether the server is well, so that the photos are to blame.
+
+        Raises:
+            ContractError: it calls the canary invalid: it serves another model than the release says.
+        """
+        try:
+            self._request(self._release.model, _canary_pixels(self._release))
+        except InferenceServerException as error:
+            if _status(error) == _INVALID:
+                raise ContractError(f"{self._name} does not fit the release: {error.message()}") from error
+            return False
+        return True
+
+    def _request(self, model: str, pixels: np.ndarray, version: str = "", timeout_s: float | None = None) -> Any:
+        tensor = triton_grpc.InferInput("pixels", list(pixels.shape), "UINT8")
+        tensor.set_data_from_numpy(pixels)
+        return self._client().infer(model, [tensor], model_version=version, client_timeout=timeout_s or self._timeout_s)
+
+    def _client(self) -> triton_grpc.InferenceServerClient:
+        """The calling thread's own client; to make one connects nowhere yet."""
+        if not hasattr(self._of_thread, "client"):
+            self._of_thread.client = triton_grpc.InferenceServerClient(self._url, channel_args=_CHANNEL)
+            self._clients.append(self._of_thread.client)
+        return self._of_thread.client
+
+    def _tensors(self, result: Any, photos: int) -> np.ndarray:
+        """Every member's output, stacked to shape (photos, members, classes)."""
+        expected = (photos, len(self._release.classes))
+        answers = []
+        for member in self._release.members:
+            answer = result.as_numpy(member.output)
+            if answer is None or answer.shape != expected:
+                found = "nothing" if answer is None else f"shape {answer.shape}"
+                raise ContractError(f"{self._name}: {member.output} is {found}, expected shape {expected}")
+            answers.append(answer)
+        return np.stack(answers, axis=1)
+
+    def _problem(self, answer: np.ndarray) -> str | None:
+        """What is wrong with the members' answers for one photo."""
+        for member, probabilities in zip(self._release.members, answer, strict=True):
+            if not np.isfinite(probabilities).all():
+                return f"{member.name} gave values that are not finite"
+            total = float(probabilities.sum())
+            if probabilities.min() < 0 or abs(total - 1.0) > _SUM_TOLERANCE:
+                return (
+                    f"{member.name} gave no probabilities: they span {probabilities.min():.3g} to "
+                    f"{probabilities.max():.3g} and sum to {total:.3g}, expected 1"
+                )
+        return None
+
+    def _wait(self, failures: int, error: InferenceServerException) -> None:
+        wait_s = self._wait_s(failures)
+        log.warning(
+            "triton %s: %s, attempt %d of %d, next in %.1f s",
+            self._url, _status(error), failures, self._attempts, wait_s,
+        )  # fmt: skip
+        if self._is_closing.wait(wait_s):
+            raise ModelServerUnavailableError(f"{self._name}: closed while waiting for the next attempt") from error
+
+    def _translated(self, error: InferenceServerException, failures: int) -> ScreeningError:
+        status = _status(error)
+        if status == "NOT_FOUND":
+            return MissingError(f"{self._name} is missing or not loaded: {error.message()}")
+        if status in _REFUSED:
+            return AccessError(f"{self._name}: {error.message()}")
+        return ModelServerUnavailableError(
+            f"{self._name} did not answer: {status}: {error.message()}, after {failures} attempts"
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self._release.model} at {self._url}"
+
+
+def _canary_pixels(release: Release) -> np.ndarray:
+    """The same picture every time, shape (1, height, width, 3), uint8: a ramp down, a ramp across and their mean."""
+    height, width, _ = release.input_shape
+    down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
+    across = np.broadcast_to(np.linspace(0, 255, width)[None, :], (height, width))
+    return np.stack([down, across, (down + across) / 2], axis=-1).astype(np.uint8)[None]
+
+
+def _status(error: InferenceServerException) -> str:
+    return (error.status() or "no status").removeprefix("StatusCode.")

@@ -1,0 +1,111 @@
+"""The local stack for tests: on ports and in a folder of its own, so that a developer's own stack is left alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from infra.local.credentials import load_airflow_passwords
+from infra.local.environment import PIPELINE_FILE, UPLOADS_FILE, read_environment_file
+from infra.local.settings import LOOPBACK, REPOSITORY, StackSettings
+
+OSD_PORTS = 16
+PORTS = (
+    "s3_port",
+    "ceph_mon_port",
+    "triton_http_port",
+    "triton_grpc_port",
+    "triton_metrics_port",
+    "postgres_port",
+    "airflow_port",
+)
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack and the ways to use it; ``environment`` has the pipeline's rights, ``uploads_environment`` more."""
+
+    settings: StackSettings
+    variables: Mapping[str, str] = field(repr=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the nightly run gets."""
+        return read_environment_file(self.settings.state_dir / PIPELINE_FILE)
+
+    @property
+    def uploads_environment(self) -> dict[str, str]:
+        """What whoever brings photos gets."""
+        return read_environment_file(self.settings.state_dir / UPLOADS_FILE)
+
+    @property
+    def airflow_password(self) -> str:
+        """The password of Airflow's user ``admin``."""
+        return load_airflow_passwords(self.settings)["admin"]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m infra.local WORDS`` for this stack."""
+        return subprocess.run(
+            [sys.executable, "-m", "infra.local", *words],
+            env=self.variables,
+            cwd=REPOSITORY,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def succeed(self, *words: str) -> str:
+        """As ``run``, for a command that must succeed; returns what it printed."""
+        done = self.run(*words)
+        assert done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}\n{self._ends_of_logs()}"
+        return done.stdout
+
+    def _ends_of_logs(self) -> str:
+        logs = sorted((self.settings.state_dir / "logs").glob("*.log"))
+        return "\n".join(f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-15:]) for log in logs)
+
+
+def make_stack(state_dir: Path, **variables: str) -> RunningStack:
+    """A stack that is not started yet, with free ports."""
+    ports = {name: str(port) for name, port in zip(PORTS, find_ports(len(PORTS), range(20_000, 30_000)), strict=True)}
+    ports["ceph_osd_port"] = str(find_ports(OSD_PORTS, range(6820, 7280))[0])
+    names = ("SCREENING_", "STACK_", "AIRFLOW", "AWS_ACCESS", "AWS_SECRET")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    stack = {f"STACK_{name.upper()}": port for name, port in ports.items()} | {"STACK_STATE_DIR": str(state_dir)}
+    settings = StackSettings(state_dir=state_dir, **{name: int(port) for name, port in ports.items()})
+    return RunningStack(settings, clean | stack | variables)
+
+
+def find_ports(count: int, candidates: range) -> list[int]:
+    """So many adjacent ports that nobody listens on; not of the range from which outgoing connections take theirs."""
+    for first in range(candidates.start, candidates.stop - count, count):
+        ports = list(range(first, first + count))
+        if all(_is_free(port) for port in ports):
+            return ports
+    raise AssertionError(f"no {count} adjacent free ports in {candidates}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole stack, started once for all tests; who stops a part of it starts it again."""
+    stack = make_stack(tmp_path_factory.mktemp("stack") / "state")
+    stack.succeed("up")
+    yield stack
+    stack.succeed("down")

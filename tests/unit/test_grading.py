@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from screening.contracts import GRADES, RiskGrade
+from screening.cutoffs import GradeCutoffs
+from screening.stages.grading import GradedPhoto, grade_photo, grade_risk
+from screening.taxonomy import load_taxonomy
+
+TAXONOMY = load_taxonomy()
+PROBABILITY = st.floats(0.0, 1.0)
+
+
+def cutoffs(dangerous: float = 0.25, high_risk: float = 0.5, diseases: dict[str, float] | None = None) -> GradeCutoffs:
+    return GradeCutoffs("test", dangerous=dangerous, high_risk=high_risk, diseases=diseases or {})
+
+
+def an_answer(**p: float) -> np.ndarray:
+    """Probabilities in taxonomy order; what is not named shares the rest evenly."""
+    rest = (1.0 - sum(p.values())) / (len(TAXONOMY.class_ids) - len(p))
+    assert set(p) <= set(TAXONOMY.class_ids)
+    return np.array([p.get(disease, rest) for disease in TAXONOMY.class_ids])
+
+
+def graded(answer: np.ndarray, *members: np.ndarray, given_cutoffs: GradeCutoffs | None = None) -> GradedPhoto:
+    return grade_photo(answer, np.stack(members or (answer,)), TAXONOMY, given_cutoffs or cutoffs())
+
+
+@pytest.mark.parametrize(
+    ("p_dangerous", "grade"), [(np.nextafter(0.25, 0), "low_risk"), (0.25, "dangerous"), (1.0, "dangerous")]
+)
+def test_dangerous_starts_exactly_at_its_cutoff(p_dangerous: float, grade: str) -> None:
+    assert grade_risk(0.0, p_dangerous, cutoffs()) == grade
+
+
+@pytest.mark.parametrize(
+    ("p_high_risk", "grade"), [(np.nextafter(0.5, 0), "low_risk"), (0.5, "high_risk"), (1.0, "high_risk")]
+)
+def test_high_risk_starts_exactly_at_its_cutoff(p_high_risk: float, grade: str) -> None:
+    assert grade_risk(p_high_risk, 0.0, cutoffs()) == grade
+
+
+@pytest.mark.parametrize(("p_high_risk", "grade"), [(0.374, "low_risk"), (0.375, "high_risk")])
+def test_doubt_between_high_risk_and_dangerous_does_not_add_up_to_low_risk(p_high_risk: float, grade: str) -> None:
+    assert grade_risk(p_high_risk, 0.125, cutoffs()) == grade
+
+
+def test_the_more_severe_grade_wins_where_both_cutoffs_are_reached() -> None:
+    assert grade_risk(0.7, 0.3, cutoffs()) is RiskGrade.DANGEROUS
+
+
+@given(PROBABILITY, PROBABILITY, PROBABILITY, PROBABILITY, PROBABILITY)
+def test_more_danger_never_gives_a_milder_grade(
+    p_high_risk: float, p_dangerous: float, more: float, at_dangerous: float, at_high_risk: float
+) -> None:
+    limits = cutoffs(at_dangerous, at_high_risk)
+    milder = GRADES.index(grade_risk(p_high_risk, p_dangerous, limits))
+
+    assert GRADES.index(grade_risk(p_high_risk, p_dangerous + more, limits)) >= milder
+    assert GRADES.index(grade_risk(p_high_risk + more, p_dangerous, limits)) >= milder
+
+
+@given(st.lists(PROBABILITY, min_size=8, max_size=8).filter(lambda p: sum(p) > 0.01))
+def test_the_grades_of_any_photo_share_out_all_its_probability(p: list[float]) -> None:
+    photo = graded(np.array(p) / sum(p))
+
+    assert photo.p_low_risk + photo.p_high_risk + photo.p_dangerous == pytest.approx(1.0)
+    assert photo.grade == grade_risk(photo.p_high_risk, photo.p_dangerous, cutoffs())
+    assert TAXONOMY[photo.disease].grade == photo.grade
+
+
+def test_the_probability_of_a_grade_is_the_sum_of_its_diseases() -> None:
+    photo = graded(an_answer(melanoma=0.2, squamous_cell_carcinoma=0.1, basal_cell_carcinoma=0.3, nevus=0.4))
+
+    assert (photo.p_dangerous, photo.p_high_risk, photo.p_low_risk) == pytest.approx((0.3, 0.3, 0.4))
+
+
+def test_the_disease_is_the_likeliest_of_the_grade_even_when_a_milder_one_is_likelier() -> None:
+    photo = graded(an_answer(nevus=0.6, melanoma=0.2, squamous_cell_carcinoma=0.1))
+
+    assert (photo.grade, photo.disease) == ("dangerous", "melanoma")
+
+
+def test_the_differential_holds_the_diseases_at_or_over_their_own_cutoff_likeliest_first() -> None:
+    limits = cutoffs(diseases={"melanoma": 0.125, "nevus": 0.5, "dermatofibroma": 0.25, "vascular_lesion": 0.001})
+    answer = an_answer(melanoma=0.125, nevus=0.5, dermatofibroma=np.nextafter(0.25, 0), vascular_lesion=0.01)
+
+    assert graded(answer, given_cutoffs=limits).differential == ("nevus", "melanoma", "vascular_lesion")
+
+
+def test_a_disease_without_a_cutoff_is_in_the_differential_only_when_certain() -> None:
+    assert graded(an_answer(nevus=0.999)).differential == ()
+    assert graded(an_answer(nevus=1.0)).differential == ("nevus",)
+
+
+def test_diseases_that_are_equally_likely_stand_in_the_order_of_the_taxonomy() -> None:
+    limits = cutoffs(diseases=dict.fromkeys(TAXONOMY.class_ids, 0.1))
+
+    assert graded(an_answer(), given_cutoffs=limits).differential == TAXONOMY.class_ids
+
+
+def test_the_spread_is_the_largest_difference_of_two_members_in_what_is_at_risk() -> None:
+    members = (an_answer(nevus=0.9), an_answer(nevus=0.2, melanoma=0.8), an_answer(nevus=0.4, melanoma=0.6))
+    at_risk = [1 - float(TAXONOMY.grade_probabilities(m[None])[0, 0]) for m in members]
+
+    spread = graded(np.mean(members, axis=0), *members).member_spread
+
+    assert spread == pytest.approx(max(at_risk) - min(at_risk))
+
+
+def test_members_that_differ_only_between_dangerous_diseases_do_not_spread() -> None:
+    members = (an_answer(nevus=0.4, melanoma=0.6), an_answer(nevus=0.4, squamous_cell_carcinoma=0.6))
+
+    assert graded(np.mean(members, axis=0), *members).member_spread == pytest.approx(0.0)
+
+
+def test_one_member_alone_does_not_spread() -> None:
+    assert graded(an_answer(melanoma=0.4)).member_spread == 0.0
