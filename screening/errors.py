@@ -39,6 +39,10 @@ class MissingObjectError(MissingError):
     """One object is not in the store (any more); the caller decides whether the night goes on without it."""
 
 
+class UnreadableFileError(MissingObjectError):
+    """What is listed under this key is no file that we can read: a link to nothing, a pipe, a file of somebody else."""
+
+
 class ChangedObjectError(StopError):
     """One object holds other bytes than when it was listed: the bytes that were asked for are gone."""
 

@@ -72,7 +72,7 @@ def _up(settings: StackSettings) -> int:
         "Triton (gRPC)": settings.triton_url,
         **(_airflow_rows(settings) if settings.airflow else {}),
         "environment": f"{settings.state_dir / PIPELINE_FILE} (to upload photos: {UPLOADS_FILE})",
-        "release": settings.champion or "none: model_repository/champion is missing, Triton serves no model",
+        "release": settings.champion,
     }
     for name, value in rows.items():
         _say(f"  {name:16} {value}")

@@ -46,7 +46,8 @@ def render_night(folder: Path, photos: int = 160, seed: int = 20) -> int:
         rows.append(
             {
                 "file": name,
-                "patient_id": f"patient-{number * 2 // 3:04d}",
+                # Two photos a lesion; every other person has two lesions.
+                "patient_id": f"patient-{number // 2 * 2 // 3:04d}",
                 "lesion_id": f"lesion-{number // 2:04d}",
                 "body_site": BODY_SITES[number % len(BODY_SITES)],
                 "age_years": int(random.integers(18, 91)),

@@ -45,7 +45,7 @@ class StackSettings(BaseSettings):
     airflow_parallelism: int = Field(
         default=4, ge=1, description="tasks at once: two compute while two wait for Triton or S3"
     )
-    ready_within_s: float = Field(default=180.0, gt=0, description="how long a part may take until it answers")
+    ready_within_s: float = Field(default=300.0, gt=0, description="how long a part may take until it answers")
 
     airflow: bool = Field(default=True, description="false: only what `screening night` needs, no Airflow and database")
     given_s3_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("SCREENING_S3_ENDPOINT"))
@@ -93,10 +93,17 @@ class StackSettings(BaseSettings):
         return None if _is_own(self.given_database, self.postgres_port) else self.given_database
 
     @property
-    def champion(self) -> str | None:
-        """The release in use, or None while the repository has none."""
+    def champion(self) -> str:
+        """The release in use.
+
+        Raises:
+            StackError: the repository names none.
+        """
         named = self.model_repository / "champion"
-        return named.read_text().strip() or None if named.is_file() else None
+        release = named.read_text().strip() if named.is_file() else ""
+        if not release:
+            raise StackError(f"{named} is missing or empty; it holds the name of the release to serve, such as r0001")
+        return release
 
     def folder(self, name: str) -> Path:
         """A folder of the state, for the owner only."""

@@ -17,9 +17,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import tritonclient.grpc as triton_grpc
-from tritonclient.utils import InferenceServerException
-
 from infra.local.errors import NotReadyError, StackError
 from infra.local.packages import find_libpython
 from infra.local.parts import Command, Part
@@ -69,8 +66,8 @@ def triton_part(settings: StackSettings) -> Part:
     )
 
 
-def triton_command(environment: Path, repository: Path, release: str | None, ports: TritonPorts) -> Command:
-    """The command that serves the ensemble of a release; without a release it serves nothing yet.
+def triton_command(environment: Path, repository: Path, release: str, ports: TritonPorts) -> Command:
+    """The command that serves the ensemble of a release.
 
     Raises:
         StackError: the environment or the repository is not complete.
@@ -84,8 +81,7 @@ def triton_command(environment: Path, repository: Path, release: str | None, por
         raise StackError(
             f"Triton's python backend needs libpython{PYTHON}.so.1.0; Debian's package is libpython{PYTHON}"
         )
-    ensemble = [f"--load-model=lesion_ensemble_{release}"] if release else []
-    if release and not (repository / f"lesion_ensemble_{release}").is_dir():
+    if not (repository / f"lesion_ensemble_{release}").is_dir():
         raise StackError(f"{repository} has no lesion_ensemble_{release}, which the release {release} needs")
     _link_stub(server)
     return Command(
@@ -94,7 +90,7 @@ def triton_command(environment: Path, repository: Path, release: str | None, por
             f"--backend-directory={server / 'backends'}",
             f"--model-repository={repository}",
             "--model-control-mode=explicit",
-            *ensemble,
+            f"--load-model=lesion_ensemble_{release}",
             # configs/cpu.pbtxt of each model: the python backend with onnxruntime instead of a GPU
             "--model-config-name=cpu",
             "--disable-auto-complete-config",
@@ -115,8 +111,8 @@ def triton_command(environment: Path, repository: Path, release: str | None, por
     )
 
 
-def triton_is_ready(url: str, repository: Path, release: str | None) -> None:
-    """Triton answers a canary inference with the release; without a release, it is alive.
+def triton_is_ready(url: str, repository: Path, release: str) -> None:
+    """Triton answers a canary inference with the release.
 
     Its own ready flag is not enough: it stays up when the python process behind a model has died.
 
@@ -124,13 +120,10 @@ def triton_is_ready(url: str, repository: Path, release: str | None) -> None:
         NotReadyError: it does not answer, or not as it should.
     """
     try:
-        if release is None:
-            _check_live(url)
-            return
         asked = load_release(str(repository), release)
         with ModelServer(url, asked, timeout_s=CANARY_S, attempts=1, in_flight=1, batch_photos=1) as server:
             server.canary()
-    except (ScreeningError, InferenceServerException) as error:
+    except ScreeningError as error:
         raise NotReadyError(str(error)) from error
 
 
@@ -186,15 +179,6 @@ def find_free_ports() -> TritonPorts:
         return TritonPorts(*(each.getsockname()[1] for each in sockets))
 
 
-def _check_live(url: str) -> None:
-    client = triton_grpc.InferenceServerClient(url)
-    try:
-        if not client.is_server_live(client_timeout=CANARY_S):
-            raise NotReadyError(f"Triton at {url} does not call itself live")
-    finally:
-        client.close()
-
-
 def _link_stub(server: Path) -> None:
     """Put the python backend's stub where Triton looks for it; the wheel leaves it aside, one for each Python."""
     link = server / "backends" / "python" / "triton_python_backend_stub"
@@ -218,7 +202,7 @@ def _wait_until_ready(
     server: subprocess.Popen[bytes],
     ports: TritonPorts,
     repository: Path,
-    release: str | None,
+    release: str,
     log: Path,
     within_s: float,
 ) -> None:

@@ -31,6 +31,7 @@ from screening.errors import (
     MissingObjectError,
     ScreeningError,
     StoreUnavailableError,
+    UnreadableFileError,
 )
 
 _PARTIAL = ".partial"
@@ -119,12 +120,14 @@ class FolderStore:
             with os.fdopen(handle, "rb") as file:
                 before = os.fstat(file.fileno())
                 if not stat.S_ISREG(before.st_mode):
-                    raise MissingObjectError(f"object {key!r} in {self._name} is no regular file")
+                    raise UnreadableFileError(f"object {key!r} in {self._name} is no regular file")
                 body = file.read()
                 after = os.fstat(file.fileno())
         except PermissionError as error:  # one file that we may not read is that file's fault, not the store's
-            raise MissingObjectError(f"object {key!r} in {self._name}: {error.strerror}") from error
+            raise UnreadableFileError(f"object {key!r} in {self._name}: {error.strerror}") from error
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
+                raise UnreadableFileError(f"object {key!r} in {self._name}: a link that leads nowhere") from error
             raise self._translated(error, key) from error
         if _etag(before) != _etag(after) or etag not in (None, _etag(after)):
             expected = etag or _etag(before)
@@ -243,8 +246,7 @@ class FolderStore:
 
     def _translated(self, error: OSError, key: str, *, is_writing: bool = False) -> ScreeningError:
         """Our error for the operating system's."""
-        why = "a symbolic link that leads nowhere" if error.errno == errno.ELOOP else error.strerror
-        what = f"object {key!r} in {self._name}: {why}"
+        what = f"object {key!r} in {self._name}: {error.strerror}"
         if error.errno in _NO_SUCH_PATH:
             return ContractError(what) if is_writing else MissingObjectError(what)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -258,6 +260,11 @@ class _Partial:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.is_written = True
+
+
+def key_below(folder: Path, file: Path) -> str:
+    """Key of a file in a ``FolderStore`` of the folder."""
+    return _to_key(file.relative_to(folder).as_posix())
 
 
 def _etag(status: os.stat_result) -> str:

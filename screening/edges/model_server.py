@@ -75,7 +75,7 @@ class ModelServer:
         wait_s: seconds to wait after so many failures of a request.
     """
 
-    def __init__(  # noqa: PLR0913  each is a setting of its own
+    def __init__(
         self,
         url: str,
         release: Release,

@@ -51,13 +51,11 @@ def stacked_bar(
     if not total:
         svg.append(f'<rect width="{width}" height="{height}" rx="2" fill="none" stroke="#cdd3da"/>')
     x = 0.0
-    for part in parts:
+    for part, wide in zip(parts, _widths(parts, whole, width), strict=True):
         if not part.count:
             continue
-        # Whatever there is can be seen: a single dangerous photo among 20,000 has a line of its own.
-        wide = max(part.count / whole * width, 2.0)
         gap = 1.5 if wide > 6 else 0.5
-        svg.append(f'<rect x="{x:.1f}" width="{max(wide - gap, 1.5):.1f}" height="{height}" fill="{part.colour}"/>')
+        svg.append(f'<rect x="{x:.1f}" width="{wide - gap:.1f}" height="{height}" fill="{part.colour}"/>')
         text = f"{part.count:,}"
         if numbers and wide > 9 * len(text) + 8:
             svg.append(
@@ -66,6 +64,15 @@ def stacked_bar(
             )
         x += wide
     return _close(svg)
+
+
+def _widths(parts: Sequence[Part], whole: int, width: int) -> list[float]:
+    """Whatever there is can be seen: one dangerous photo among 20,000 has a line, at the expense of the largest part."""
+    wide = [max(part.count / whole * width, 2.0) if part.count else 0.0 for part in parts]
+    surplus = sum(wide) - width * sum(part.count for part in parts) / whole
+    if surplus > 0:
+        wide[wide.index(max(wide))] -= surplus
+    return wide
 
 
 def share_bar(share: float, colour: str, *, width: int = 88, height: int = 9, mark: float | None = None) -> Markup:
@@ -97,6 +104,7 @@ def histogram(
     marks: Iterable[Mark] = (),
     *,
     unit: str = "",
+    most: float | None = None,
     width: int = 220,
     height: int = 96,
 ) -> Markup:
@@ -105,7 +113,8 @@ def histogram(
     Args:
         series: for each verdict its label, its colour and its values.
         marks: cut-offs.
-        unit: written behind the ends of the axis.
+        unit: written behind the end of the axis.
+        most: largest value that there can be; the axis never goes beyond it.
         width: of the picture, in px.
         height: of the picture, in px.
     """
@@ -113,6 +122,7 @@ def histogram(
     everything = np.concatenate([values for _, _, values in series])
     foot, head, bins = 14, 12, 24
     low, high = _span(everything, marks)
+    high = high if most is None else min(high, most)
     edges = np.linspace(low, high, bins + 1)
     # What lies outside stands in the first and the last bar, so that the bars add up to the photos.
     counts = [np.histogram(np.clip(values, low, high), edges)[0] for _, _, values in series]

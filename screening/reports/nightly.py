@@ -337,6 +337,12 @@ def _shown_measures() -> dict[str, _Measure]:
             False,
             (Mark(refuse, limits.refuse_focus_below), Mark(flag, limits.flag_focus_below)),
         ),
+        "coarse_focus_ratio": _Measure(
+            "Sharpness, coarse",
+            "the same at a quarter of the size; less is heavy blur",
+            False,
+            (Mark(refuse, limits.refuse_coarse_focus_below),),
+        ),
         "motion_ratio": _Measure(
             "Steadiness",
             "fine detail in the weakest direction; less is shaken",
@@ -347,7 +353,13 @@ def _shown_measures() -> dict[str, _Measure]:
             "Size of the lesion",
             "share of the photo; less is too far away",
             True,
-            (Mark(flag, limits.flag_lesion_below),),
+            (Mark(refuse, limits.refuse_lesion_below), Mark(flag, limits.flag_lesion_below)),
+        ),
+        "lesion_contrast": _Measure(
+            "The lesion stands out",
+            "distance from the plain skin; less may be no lesion",
+            False,
+            (Mark(flag, limits.flag_contrast_below),),
         ),
         "lesion_rim_fraction": _Measure(
             "Lesion at the edge", "share of the photo's rim; more is cut off", True, (Mark(flag, limits.flag_rim),)
@@ -381,6 +393,7 @@ def _shown_measures() -> dict[str, _Measure]:
             True,
             (Mark(flag, limits.flag_clipped_bright), Mark(refuse, limits.refuse_clipped_bright)),
         ),
+        "lesion_glare_fraction": _Measure("Glare on the lesion", "share of the lesion that is white", True),
         "short_side_px": _Measure(
             "Shorter side",
             "pixels, as uploaded",
@@ -411,7 +424,7 @@ def _measures(quality: pa.Table) -> Iterator[Row]:
         yield {
             "title": measure.title,
             "says": measure.says,
-            "picture": figures.histogram(series, marks, unit=unit),
+            "picture": figures.histogram(series, marks, unit=unit, most=100.0 if measure.is_share else None),
             "median": figures.figure(float(np.median(values[there])) * scale) + unit,
             "unknown": int((~there).sum()),
         }

@@ -11,6 +11,7 @@ ADVICE = {
     "animated": "The file is an animation. Please upload one still photo.",
     "truncated": "The file is cut off, perhaps by a broken upload. Please upload the photo again.",
     "undecodable": "The file is damaged. Please upload the photo again.",
+    "unreadable_file": "The entry is no file that can be read. Please put the photo itself there.",
     "deleted_before_fetch": "The photo was removed before it could be read. Please upload it again.",
     "changed_before_fetch": "The photo was replaced while the night was running. The new one is graded in the next night.",
     "misplaced": "The file lies outside uploads/<programme>/<yyyy-mm-dd>/. Please upload it there.",

@@ -75,7 +75,8 @@ def _claim(night: date, context: NightContext) -> None:
         rows: list[dict[str, object]] = []
         for page in context.uploads.pages(paths.UPLOADS_PREFIX):
             for found in page:
-                if found.key.endswith("/") or found.key.rsplit("/", 1)[-1] == MANIFEST_NAME:
+                is_folder_marker = found.key.endswith("/") and found.size_bytes == 0
+                if is_folder_marker or found.key.rsplit("/", 1)[-1] == MANIFEST_NAME:
                     continue
                 upload = paths.parse_upload_key(found.key)
                 if (upload is not None and upload.day > night) or (found.key, found.etag) in known:

@@ -15,7 +15,13 @@ from screening.contracts import BATCH, PREPARED, QUALITY, Outcome, Verdict
 from screening.cutoffs import QualityCutoffs
 from screening.edges import paths
 from screening.edges.tables import read_table, write_table
-from screening.errors import ChangedObjectError, MissingObjectError, PhotoError, ScreeningError
+from screening.errors import (
+    ChangedObjectError,
+    MissingObjectError,
+    PhotoError,
+    ScreeningError,
+    UnreadableFileError,
+)
 from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy, read_header
 from screening.stages.quality import judge_quality, measure_quality
 from screening.stages.refusals import advice_for
@@ -64,6 +70,9 @@ def _prepare_photo(row: Row, *, run_id: str, context: NightContext) -> tuple[Row
         return _not_graded(photo, Outcome.FAILED, "misplaced", "not below uploads/<programme>/<yyyy-mm-dd>/"), None
     try:
         return _decode_and_judge(photo, str(row["key"]), str(row["etag"]), run_id, context)
+    except UnreadableFileError:
+        text = "a link to nothing or to a folder, a pipe, or a file without permission"
+        return _not_graded(photo, Outcome.FAILED, "unreadable_file", text), None
     except MissingObjectError:
         return _not_graded(photo, Outcome.FAILED, "deleted_before_fetch", "listed, but gone when it was fetched"), None
     except ChangedObjectError:

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from screening.edges import paths
+from screening.edges.folder_store import key_below
 from screening.errors import MissingError, SettingsError
 from screening.tasks.context import NightContext
 from screening.tasks.parallel import map_windowed
@@ -43,7 +44,7 @@ def upload_folder(
     there = {found.key: found.etag for page in context.uploads.pages(prefix) for found in page}
 
     def send(file: Path) -> bool:
-        body, key = file.read_bytes(), prefix + file.relative_to(folder).as_posix()
+        body, key = file.read_bytes(), prefix + key_below(folder, file)
         if there.get(key) == hashlib.md5(body, usedforsecurity=False).hexdigest():
             return False
         context.uploads.put(key, body)

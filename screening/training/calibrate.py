@@ -12,6 +12,7 @@ from sklearn.metrics import roc_curve
 
 from screening.contracts import GRADES
 from screening.cutoffs import GradeCutoffs
+from screening.errors import ContractError
 from screening.taxonomy import Taxonomy
 
 WANTED_SENSITIVITY = 0.95
@@ -53,15 +54,24 @@ def choose_cutoffs(
 
     dangerous: Youden's index on p_dangerous. high_risk: the highest cut-off on p_high_risk + p_dangerous at which
     ``WANTED_SENSITIVITY`` of all that is not low risk is caught. Each disease: Youden's index (Han et al. 2018 give
-    every disease its own).
+    every disease its own); a disease that no photo shows gets none, and is in the differential only when certain.
+
+    Raises:
+        ContractError: a grade has no photo. Its cut-off would be infinite: never dangerous.
     """
     grades = taxonomy.grade_of_class[labels].argmax(axis=1)
+    if missing := [str(grade) for i, grade in enumerate(GRADES) if not (grades == i).any()]:
+        raise ContractError(f"validation photos: none is {' or '.join(missing)}, so its cut-off cannot be chosen")
     scores = taxonomy.grade_probabilities(probabilities)
     numbers = {
         "dangerous": _youden(grades == 2, scores[:, 2], weights),
         "high_risk": _at_sensitivity(grades >= 1, scores[:, 1:].sum(axis=1), weights, WANTED_SENSITIVITY),
     }
-    diseases = {d: _youden(labels == i, probabilities[:, i], weights) for i, d in enumerate(taxonomy.class_ids)}
+    diseases = {
+        disease: _youden(labels == i, probabilities[:, i], weights)
+        for i, disease in enumerate(taxonomy.class_ids)
+        if (labels == i).any()
+    }
     digest = hashlib.sha256(json.dumps([GRADES, numbers, diseases], sort_keys=True).encode()).hexdigest()[:12]
     return GradeCutoffs("g-" + digest, numbers["dangerous"], numbers["high_risk"], diseases)
 

@@ -65,18 +65,24 @@ def _read_source(folder: Path, name: str, taxonomy: Taxonomy) -> pd.DataFrame:
     if missing := [p.name for p in photos if not p.is_file()]:
         raise MissingError(f"{name}: {len(missing)} photos of labels.csv are missing, the first is {missing[0]}")
     own_id = pd.Series([f"{name}/{p.stem}" for p in photos])
-    patient = name + "/" + rows[layout.patient_column] if layout.patient_column else None
-    lesion = name + "/" + rows[layout.lesion_column] if layout.lesion_column else own_id
+    lesion = _ids(rows, layout.lesion_column, name, own_id)
     return pd.DataFrame(
         {
             "photo": [str(p) for p in photos],
             "label": [taxonomy.class_of_label(text) for text in label],
             "source": name,
             "kind": layout.kind,
-            "patient": lesion if patient is None else patient,
+            "patient": _ids(rows, layout.patient_column, name, lesion),
             "lesion": lesion,
             "has_other_view_in": ["ham10000" if v == "True" else "" for v in rows["in_ham10000"]]
             if "in_ham10000" in rows
             else "",
         }
     )
+
+
+def _ids(rows: pd.DataFrame, column: str | None, source: str, otherwise: pd.Series) -> pd.Series:
+    """The ids of a column, prefixed by source; where the source names nobody, ``otherwise``: the nameless are not one."""
+    if column is None:
+        return otherwise
+    return (source + "/" + rows[column]).where(rows[column] != "", otherwise)

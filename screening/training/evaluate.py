@@ -52,7 +52,11 @@ def bootstrap_interval(
 
 
 def evaluation_table(
-    corpus: pd.DataFrame, probabilities: np.ndarray, grades: np.ndarray, taxonomy: Taxonomy
+    corpus: pd.DataFrame,
+    probabilities: np.ndarray,
+    grades: np.ndarray,
+    taxonomy: Taxonomy,
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Figures per data set and per kind of photo.
 
@@ -90,7 +94,7 @@ def evaluation_table(
         measures["specificity: low_risk graded low_risk"] = lambda r: _share(grades[r] == 0, truth[r] == 0)
         measures["calibration error"] = lambda r: calibration_error(labels[r], probabilities[r])
         for measure, statistic in measures.items():
-            low, high = bootstrap_interval(lambda r, s=statistic, h=here: s(h[r]), patients[here])
+            low, high = bootstrap_interval(lambda r, s=statistic, h=here: s(h[r]), patients[here], resamples=resamples)
             rows.append((name, len(here), measure, statistic(here), low, high))
     return pd.DataFrame(rows, columns=["group", "photos", "measure", "value", "low", "high"])
 

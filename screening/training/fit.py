@@ -29,7 +29,10 @@ class MemberRecipe(BaseModel):
     size: int = Field(ge=64, le=512, description="side in pixels that the backbone sees")
     first_size: int = Field(ge=64, le=512, description="side in the first epochs (progressive resizing)")
     first_epochs: int = Field(ge=0, description="epochs at first_size")
-    epochs: int = Field(ge=1, description="all epochs")
+    epochs: int = Field(ge=1, description="epochs of the learning-rate schedule")
+    stop_after: int | None = Field(
+        default=None, ge=1, description="epochs that are run, where fewer: the moving average is good before the rate is zero"
+    )
     batch_photos: int = Field(default=32, ge=2)
     learning_rate: float = Field(gt=0, description="AdamW, backbone; cosine to zero after a warm-up of 5 %")
     head_learning_rate: float = Field(gt=0)
@@ -126,7 +129,7 @@ class FitMember(lightning.LightningModule):
 class EpochLine(Callback):
     """One line per epoch on stdout: what a person following a long run wants."""
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         numbers = {name: f"{float(value):.3f}" for name, value in sorted(trainer.callback_metrics.items())}
         module.print(f"epoch {trainer.current_epoch}: {numbers}")
 
@@ -160,11 +163,12 @@ def fit_member(
     module = FitMember(
         member, recipe, taxonomy, corpus["kind"].to_numpy()[validation], steps=recipe.epochs * len(train_loader)
     )
-    best = ModelCheckpoint(folder, "best", monitor="auc", mode="max", save_last=True, enable_version_counter=False)
+    best = ModelCheckpoint(folder, "best", monitor="auc", mode="max", enable_version_counter=False)
+    every = ModelCheckpoint(folder, "last", enable_version_counter=False)
     trainer = lightning.Trainer(
-        max_epochs=recipe.epochs,
+        max_epochs=recipe.stop_after or recipe.epochs,
         precision="bf16-mixed",
-        callbacks=[best, EMAWeightAveraging(decay=recipe.ema_decay), EpochLine(), RichProgressBar(refresh_rate=10)],
+        callbacks=[best, every, EMAWeightAveraging(decay=recipe.ema_decay), EpochLine(), RichProgressBar(refresh_rate=10)],
         logger=False,
         default_root_dir=folder,
         num_sanity_val_steps=0,

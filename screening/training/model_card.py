@@ -72,7 +72,7 @@ def write_model_card(
             members=_markdown(
                 ["member", "architecture", "side, px", "epochs", "weights SHA-256"],
                 [
-                    [m.name, m.architecture, str(m.size), str(m.epochs), r.weights_sha256[:16]]
+                    [m.name, m.architecture, str(m.size), str(m.stop_after or m.epochs), r.weights_sha256[:16]]
                     for m, r in zip(recipe.members, release.members, strict=True)
                 ],
             ),

@@ -62,7 +62,7 @@ def kept_in_training(corpus: pd.DataFrame, features: np.ndarray) -> np.ndarray:
 
 
 def split_corpus(corpus: pd.DataFrame, features: np.ndarray, seed: int = 0) -> pd.Series:
-    """Name a side for every photo: 15 % test, 14 % validation of those that may leave training, grouped and stratified.
+    """Name a side for every photo: 15 % test and 15 % validation of those that may leave training, grouped and stratified.
 
     The strata are disease and source, so each side has each of them in proportion.
     """
@@ -71,7 +71,7 @@ def split_corpus(corpus: pd.DataFrame, features: np.ndarray, seed: int = 0) -> p
     side = pd.Series(TRAIN, index=corpus.index)
     free = np.flatnonzero(~fixed)
     strata = (corpus["source"] + "/" + corpus["label"].astype(str)).to_numpy()
-    # 20 folds of 5 %: three make the test, three more the validation (they are 15 % of all the photos that may move).
+    # 20 folds of 5 %: three make the test, three more the validation (each is 15 % of the photos that may move).
     folds = StratifiedGroupKFold(n_splits=20, shuffle=True, random_state=seed)
     for number, (_, held) in enumerate(folds.split(free, strata[free], groups[free])):
         if number < 6:

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from infra.local.credentials import load_airflow_passwords
 from infra.local.environment import PIPELINE_FILE, UPLOADS_FILE, read_environment_file
 from infra.local.settings import LOOPBACK, REPOSITORY, StackSettings
+from tests.integration.nights import Photos, Site, draw_photos
 
 OSD_PORTS = 16
 PORTS = (
@@ -59,7 +60,7 @@ class RunningStack:
             check=False,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
 
     def succeed(self, *words: str) -> str:
@@ -105,7 +106,28 @@ def _is_free(port: int) -> bool:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole stack, started once for all tests; who stops a part of it starts it again."""
-    stack = make_stack(tmp_path_factory.mktemp("stack") / "state")
+    # Small batches: a night of a few photos has several.
+    stack = make_stack(tmp_path_factory.mktemp("stack") / "state", SCREENING_PHOTOS_PER_BATCH="8")
     stack.succeed("up")
     yield stack
     stack.succeed("down")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
+    """Drawn photos, the same in every session."""
+    return draw_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def new_site(stack: RunningStack) -> Iterator[Callable[..., Site]]:
+    """Makes sites by name in the stack's buckets; a second one may share the uploads of the first."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in stack.environment.items():
+            if name.startswith("AWS_"):
+                environment.setenv(name, value)
+
+        def make(name: str, uploads_of: Site | None = None) -> Site:
+            return Site(stack, uploads_of.uploads if uploads_of else name, name)
+
+        yield make

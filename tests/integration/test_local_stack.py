@@ -22,7 +22,7 @@ from infra.local.state import PartState, StateFiles
 from infra.local.triton import start_triton
 from tests.integration.conftest import RunningStack, make_stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 UPLOADS, RESULTS = "screening-uploads", "screening-results"
 

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.integration.ceph_fixture import RunningCeph, running_ceph
-from tests.integration.faulty_proxy import Fault, FaultyProxy
 
 from screening.edges.s3_store import S3Store
 from screening.edges.store import Store, open_store
@@ -24,6 +22,8 @@ from screening.errors import (
     SettingsError,
     StoreUnavailableError,
 )
+from tests.integration.ceph_fixture import RunningCeph, running_ceph
+from tests.integration.faulty_proxy import Fault, FaultyProxy
 
 pytestmark = pytest.mark.stack
 

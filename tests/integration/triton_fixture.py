@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import tritonclient.grpc as triton_grpc
 
 from infra.local.settings import REPOSITORY
 from infra.local.triton import TritonPorts, find_free_ports, triton_command
@@ -49,6 +50,9 @@ class TritonPythonModel:
     def answer(self, pixels):
         orders = pixels[:, 0, 0, 0]
         if {RAISES} in orders:
+            # Not at once: when a step of an ensemble fails while gRPC still hands out the others, Triton 2.51 stops for
+            # good (each of the two threads holds the lock that the other wants).
+            time.sleep(0.2)
             return triton.InferenceResponse(error=triton.TritonError("this photo is too much for me"))
         if {TAKES_A_SECOND} in orders:
             time.sleep(1)
@@ -176,6 +180,15 @@ class TritonUnderTest:
         stubs = [stub for stub in self._stubs() if any(f"/{name}/" in word for word in stub.cmdline())]
         assert len(stubs) == 1
         stubs[0].kill()  # Triton never reaps it, so there is no end to wait for
+
+    def seconds_in_queue(self, name: str) -> float:
+        """How long requests have waited for a member, all together since its start."""
+        client = triton_grpc.InferenceServerClient(self.url)
+        try:
+            (of_version,) = client.get_inference_statistics(name).model_stats
+            return float(of_version.inference_stats.queue.ns) / 1e9
+        finally:
+            client.close()
 
     def _stubs(self) -> list[psutil.Process]:
         assert self._server is not None

@@ -51,8 +51,8 @@ def photo_id_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def pseudonym(kind: str, name: str | None) -> str | None:
-    return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:24]}" if name else None
+def pseudonym(kind: str, name: str) -> str:
+    return f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,14 @@ class Upload:
     @property
     def key(self) -> str:
         return f"uploads/{self.programme}/{NIGHT}/{self.name}"
+
+    @property
+    def patient_pseudonym(self) -> str | None:
+        return pseudonym("p", self.patient) if self.patient else None
+
+    @property
+    def lesion_pseudonym(self) -> str | None:
+        return pseudonym("l", self.lesion) if self.lesion else None
 
     @property
     def photo_id(self) -> str:
@@ -118,11 +126,11 @@ def night_of(*uploads: Upload) -> MadeUpNight:
                 JudgedPhoto(
                     photo_id=upload.photo_id,
                     programme=upload.programme,
-                    patient=pseudonym("p", upload.patient),
-                    lesion=pseudonym("l", upload.lesion),
-                    grade=RiskGrade(found["grade"]),
-                    p_dangerous=found["p_dangerous"],
-                    p_high_risk=found["p_high_risk"],
+                    patient=upload.patient_pseudonym,
+                    lesion=upload.lesion_pseudonym,
+                    grade=RiskGrade(str(found["grade"])),
+                    p_dangerous=float(str(found["p_dangerous"])),
+                    p_high_risk=float(str(found["p_high_risk"])),
                 )
             )
     tables = {
@@ -197,8 +205,8 @@ def _photo(upload: Upload) -> dict[str, object]:
         "format": "jpeg" if upload.is_decoded else None,
         "width_px": 4000 if upload.is_decoded else None,
         "height_px": 3000 if upload.is_decoded else None,
-        "patient": pseudonym("p", upload.patient),
-        "lesion": pseudonym("l", upload.lesion),
+        "patient": upload.patient_pseudonym,
+        "lesion": upload.lesion_pseudonym,
         "body_site": upload.body_site,
         "outcome": upload.outcome,
         "reason": None if upload.outcome == "graded" else "same_bytes" if is_judged else upload.reason,
@@ -258,8 +266,8 @@ def _grade(upload: Upload, ensemble: np.ndarray, members: np.ndarray) -> dict[st
         "programme": upload.programme,
         "source_name": upload.name,
         "key": upload.key,
-        "patient": pseudonym("p", upload.patient),
-        "lesion": pseudonym("l", upload.lesion),
+        "patient": upload.patient_pseudonym,
+        "lesion": upload.lesion_pseudonym,
         "p_low_risk": graded.p_low_risk,
         "p_high_risk": graded.p_high_risk,
         "p_dangerous": graded.p_dangerous,

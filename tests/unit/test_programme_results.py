@@ -5,18 +5,21 @@ import io
 from datetime import date
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from screening.reports.programme_results import COLUMNS, programme_results
-from tests.unit.made_up_night import NIGHT, Upload, a_night, night_of
+from tests.unit.made_up_night import NIGHT, MadeUpNight, Upload, a_night, night_of
 
 
-def rows_of(night, programme="coast", **more):
-    text = programme_results(programme, night.tables, NIGHT, **more).decode("utf-8-sig")
+def rows_of(
+    night: MadeUpNight, programme: str = "coast", earlier_grades: pa.Table | None = None
+) -> dict[str, dict[str, str]]:
+    text = programme_results(programme, night.tables, NIGHT, earlier_grades=earlier_grades).decode("utf-8-sig")
     return {row["source_name"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
 
 
-def test_every_upload_of_the_programme_has_one_line_and_no_other_programme_has_any():
+def test_every_upload_of_the_programme_has_one_line_and_no_other_programme_has_any() -> None:
     assert sorted(rows_of(a_night())) == [
         "lost.jpg",
         "mole-closer.jpg",
@@ -28,7 +31,7 @@ def test_every_upload_of_the_programme_has_one_line_and_no_other_programme_has_a
     assert sorted(rows_of(a_night(), "hills")) == ["again.jpg", "dark.jpg"]
 
 
-def test_a_graded_photo_says_what_to_do_in_plain_words():
+def test_a_graded_photo_says_what_to_do_in_plain_words() -> None:
     row = rows_of(a_night())["spot.jpg"]
     assert row == {
         "source_name": "spot.jpg",
@@ -47,14 +50,14 @@ def test_a_graded_photo_says_what_to_do_in_plain_words():
     }
 
 
-def test_the_action_is_that_of_the_lesions_most_severe_photo():
+def test_the_action_is_that_of_the_lesions_most_severe_photo() -> None:
     row = rows_of(a_night())["mole.jpg"]
     assert row["grade"] == "low risk"
     assert row["grade_of_lesion"] == "dangerous"
     assert "superior hospital at once" in row["action"]
 
 
-def test_a_photo_that_was_not_judged_has_advice_and_neither_grade_nor_action():
+def test_a_photo_that_was_not_judged_has_advice_and_neither_grade_nor_action() -> None:
     rows = rows_of(a_night(), "hills") | rows_of(a_night())
     for name in ("dark.jpg", "text.jpg", "lost.jpg"):
         assert rows[name]["retake_advice"] == "Take the photo again."
@@ -63,19 +66,19 @@ def test_a_photo_that_was_not_judged_has_advice_and_neither_grade_nor_action():
     assert rows["text.jpg"]["what_was_found"] == "found not_an_accepted_format"
 
 
-def test_a_duplicate_shows_the_grade_that_it_shares():
+def test_a_duplicate_shows_the_grade_that_it_shares() -> None:
     row = rows_of(a_night(), "hills")["again.jpg"]
     assert (row["outcome"], row["grade"], row["disease"]) == ("duplicate", "low risk", "Melanocytic naevus")
     assert "Keep watching" in row["action"]
 
 
-def test_the_name_of_another_programmes_file_is_not_told():
+def test_the_name_of_another_programmes_file_is_not_told() -> None:
     assert rows_of(a_night(), "hills")["again.jpg"]["same_photo_as"] == ""
     same_programme = night_of(Upload("a.jpg"), Upload("b.jpg", outcome="duplicate", same_as="a.jpg"))
     assert rows_of(same_programme)["b.jpg"]["same_photo_as"] == "a.jpg"
 
 
-def test_the_copy_of_a_refused_photo_shows_its_advice_and_no_grade():
+def test_the_copy_of_a_refused_photo_shows_its_advice_and_no_grade() -> None:
     night = night_of(
         Upload("dark.jpg", outcome="refused", reason="too_dark"),
         Upload("dark2.jpg", outcome="duplicate", same_as="dark.jpg"),
@@ -84,7 +87,7 @@ def test_the_copy_of_a_refused_photo_shows_its_advice_and_no_grade():
     assert (row["verdict"], row["retake_advice"], row["grade"]) == ("refused", "Take the photo again.", "")
 
 
-def test_a_duplicate_of_an_earlier_night_shows_the_grade_of_that_night():
+def test_a_duplicate_of_an_earlier_night_shows_the_grade_of_that_night() -> None:
     tonight = night_of(Upload("b.jpg", outcome="duplicate", same_as="a.jpg", same_as_night=date(2026, 11, 18)))
     earlier = night_of(Upload("a.jpg", grade="dangerous")).tables["grades"]
     assert rows_of(tonight)["b.jpg"]["grade"] == ""
@@ -92,16 +95,16 @@ def test_a_duplicate_of_an_earlier_night_shows_the_grade_of_that_night():
 
 
 @pytest.mark.parametrize("name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@x.jpg", "\t=1.jpg", " =1.jpg"])
-def test_a_cell_that_a_spreadsheet_would_run_is_marked_as_text(name):
+def test_a_cell_that_a_spreadsheet_would_run_is_marked_as_text(name: str) -> None:
     assert f"'{name}" in rows_of(night_of(Upload(name)))
 
 
 @pytest.mark.parametrize("name", ["a,b.jpg", 'say "ah".jpg', "two\nlines.jpg", "päivä.jpg", "a=b.jpg", "皮膚.jpg"])
-def test_any_other_name_comes_back_as_it_was(name):
+def test_any_other_name_comes_back_as_it_was(name: str) -> None:
     assert name in rows_of(night_of(Upload(name)))
 
 
-def test_excel_and_pandas_both_read_names_with_accents():
+def test_excel_and_pandas_both_read_names_with_accents() -> None:
     csv_bytes = programme_results("coast", night_of(Upload("päivä.jpg")).tables, NIGHT)
     assert csv_bytes.startswith(b"\xef\xbb\xbf")
     frame = pd.read_csv(io.BytesIO(csv_bytes))
@@ -109,5 +112,5 @@ def test_excel_and_pandas_both_read_names_with_accents():
     assert frame["source_name"].tolist() == ["päivä.jpg"]
 
 
-def test_a_programme_without_uploads_gets_the_header_alone():
+def test_a_programme_without_uploads_gets_the_header_alone() -> None:
     assert rows_of(a_night(), "nobody") == {}

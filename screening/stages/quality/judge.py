@@ -76,23 +76,22 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             ("little_skin", m.border_skin_fraction < c.flag_border_skin_below),
         )
     if m.focus_ratio is not None:
-        first(
-            ("out_of_focus", m.focus_ratio < c.refuse_focus_below), ("soft_focus", m.focus_ratio < c.flag_focus_below)
-        )
+        is_blurred = m.focus_ratio < c.refuse_focus_below
+        is_heavily_blurred = m.coarse_focus_ratio is not None and m.coarse_focus_ratio < c.refuse_coarse_focus_below
+        first(("out_of_focus", is_blurred or is_heavily_blurred), ("soft_focus", m.focus_ratio < c.flag_focus_below))
     if m.motion_ratio is not None:
         first(
             ("motion_blur", m.motion_ratio < c.refuse_motion_below),
             ("slight_motion", m.motion_ratio < c.flag_motion_below),
         )
-    if m.lesion_fraction is None:
+    if m.lesion_contrast < c.flag_contrast_below:
         found.add("no_lesion_found")
     else:
         first(
             ("lesion_too_small", m.lesion_fraction < c.refuse_lesion_below),
             ("lesion_small", m.lesion_fraction < c.flag_lesion_below),
         )
-    if m.lesion_rim_fraction is not None:
-        first(("lesion_cut_off", m.lesion_rim_fraction >= c.flag_rim))
+    first(("lesion_cut_off", m.lesion_rim_fraction >= c.flag_rim))
     first(("dye_over_lesion", m.lesion_dye_fraction >= c.refuse_lesion_dye), ("some_dye", m.dye_fraction >= c.flag_dye))
     first(("hair_over_lesion", m.hair_fraction >= c.refuse_hair), ("some_hair", m.hair_fraction >= c.flag_hair))
     return found

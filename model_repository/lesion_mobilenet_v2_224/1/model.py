@@ -1,0 +1,33 @@
+"""Triton python backend: runs the model.onnx of this version folder, as the onnxruntime backend does on a GPU server."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as triton
+
+
+class TritonPythonModel:
+    """Triton calls these methods by their names."""
+
+    def initialize(self, args):
+        threads = json.loads(args["model_config"])["parameters"]["threads"]["string_value"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(threads)
+        # A spinning thread would take the core from the task that prepares the next batch.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        file = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+    def execute(self, requests):
+        responses = []
+        for request in requests:
+            # Judged request by request: one that fails takes no other down.
+            try:
+                pixels = triton.get_input_tensor_by_name(request, "pixels").as_numpy()
+                answer = self.session.run(["probabilities"], {"pixels": pixels})[0]
+                responses.append(triton.InferenceResponse([triton.Tensor("probabilities", answer.astype(np.float32))]))
+            except Exception as error:
+                responses.append(triton.InferenceResponse(error=triton.TritonError(str(error))))
+        return responses

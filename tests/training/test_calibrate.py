@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+
+from screening.errors import ContractError
+from screening.stages.grading import grade_risk
+from screening.taxonomy import load_taxonomy
+from screening.training.calibrate import (
+    WANTED_SENSITIVITY,
+    choose_cutoffs,
+    ensemble_probabilities,
+    fit_temperature,
+    kind_weights,
+)
+
+TAXONOMY = load_taxonomy()
+CLASSES = len(TAXONOMY.classes)
+NEVUS, CARCINOMA, MELANOMA = (TAXONOMY.class_ids.index(d) for d in ("nevus", "basal_cell_carcinoma", "melanoma"))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def labelled_logits(temperature: float, photos: int = 6000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, shape (photos, classes), of a network that is right as often as its softmax at ``temperature`` says."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(scale=2.0, size=(photos, CLASSES)) * temperature
+    draws = random.random((photos, 1))
+    labels = (softmax(logits / temperature).cumsum(axis=1) < draws).sum(axis=1)
+    return logits, labels.clip(0, CLASSES - 1)
+
+
+def scored_photos(photos: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of a middling network, and labels of every class."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, CLASSES, photos)
+    logits = random.normal(size=(photos, CLASSES))
+    logits[np.arange(photos), labels] += 1.5
+    return softmax(logits), labels
+
+
+def one_sure_photo_each() -> tuple[np.ndarray, np.ndarray]:
+    return np.eye(CLASSES), np.arange(CLASSES)
+
+
+# Temperature
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 3.0])
+def test_a_known_temperature_is_recovered(temperature: float) -> None:
+    logits, labels = labelled_logits(temperature)
+
+    assert fit_temperature(logits[None], labels, np.ones(len(labels))) == pytest.approx(temperature, rel=0.06)
+
+
+def test_members_that_agree_have_the_temperature_of_one() -> None:
+    logits, labels = labelled_logits(1.7, photos=1500)
+    weights = np.ones(len(labels))
+
+    alone = fit_temperature(logits[None], labels, weights)
+
+    assert fit_temperature(np.stack([logits] * 3), labels, weights) == pytest.approx(alone, rel=1e-3)
+
+
+def test_a_photo_counts_as_much_as_its_weight() -> None:
+    sharp, sharp_labels = labelled_logits(0.6, photos=3000)
+    soft, soft_labels = labelled_logits(2.5, photos=3000, seed=1)
+    logits, labels = np.concatenate([sharp, soft])[None], np.concatenate([sharp_labels, soft_labels])
+
+    only_soft = fit_temperature(logits, labels, np.repeat([0.0, 1.0], 3000))
+
+    assert only_soft == pytest.approx(2.5, rel=0.08)
+
+
+def test_a_calibrated_ensemble_is_the_mean_of_its_members_softmax() -> None:
+    logits = np.random.default_rng(0).normal(size=(3, 5, CLASSES))
+
+    found = ensemble_probabilities(logits, 1.7)
+
+    assert found == pytest.approx(softmax(logits / 1.7).mean(axis=0))
+    assert found.sum(axis=1) == pytest.approx(np.ones(5))
+
+
+def test_every_kind_of_photo_counts_the_same_whatever_its_number() -> None:
+    kinds = np.array(["clinical"] * 10 + ["dermoscopic"] * 300)
+
+    weights = kind_weights(kinds)
+
+    assert weights[:10].sum() == pytest.approx(weights[10:].sum())
+    assert len(set(weights[:10])) == 1
+
+
+# Cut-offs
+
+
+def at_risk(probabilities: np.ndarray) -> np.ndarray:
+    return np.asarray(TAXONOMY.grade_probabilities(probabilities)[:, 1:].sum(axis=1))
+
+
+def grades_of(labels: np.ndarray) -> np.ndarray:
+    return np.asarray(TAXONOMY.grade_of_class[labels].argmax(axis=1))
+
+
+def test_the_cutoff_of_high_risk_catches_the_wanted_share_of_those_at_risk_and_is_the_highest_that_does() -> None:
+    probabilities, labels = scored_photos()
+    scores = at_risk(probabilities)[grades_of(labels) >= 1]
+
+    cutoff = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).high_risk
+
+    assert (scores >= cutoff).mean() >= WANTED_SENSITIVITY
+    # The cut-off is rounded down to a thousandth.
+    assert (scores >= cutoff + 0.002).mean() < WANTED_SENSITIVITY
+
+
+def test_the_wanted_share_is_reached_in_weights() -> None:
+    probabilities, labels = scored_photos()
+    kinds = np.where(np.arange(len(labels)) % 10 == 0, "clinical", "dermoscopic")
+    probabilities[kinds == "clinical"] = softmax(np.log(probabilities[kinds == "clinical"]) * 0.2)
+    weights = kind_weights(kinds)
+
+    cutoff = choose_cutoffs(probabilities, labels, weights, TAXONOMY).high_risk
+
+    caught = at_risk(probabilities) >= cutoff
+    is_at_risk = grades_of(labels) >= 1
+    assert np.average(caught[is_at_risk], weights=weights[is_at_risk]) >= WANTED_SENSITIVITY
+    assert cutoff != choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).high_risk
+
+
+def test_dangerous_photos_that_stand_apart_are_all_caught_and_no_other() -> None:
+    labels = np.array([NEVUS] * 50 + [CARCINOMA] * 50 + [MELANOMA] * 50)
+    p_melanoma = np.concatenate([np.linspace(0.0, 0.4, 100), np.linspace(0.4567, 0.9, 50)])
+    probabilities = np.zeros((150, CLASSES))
+    probabilities[:, MELANOMA] = p_melanoma
+    probabilities[np.arange(150), np.where(labels == CARCINOMA, CARCINOMA, NEVUS)] = 1 - p_melanoma
+
+    cutoffs = choose_cutoffs(probabilities, labels, np.ones(150), TAXONOMY)
+
+    assert cutoffs.dangerous == 0.456, "rounded down, so that the photo that set it still reaches it"
+    assert [grade_risk(0, p, cutoffs) == "dangerous" for p in p_melanoma] == [False] * 100 + [True] * 50
+
+
+def test_a_disease_has_a_cutoff_of_its_own() -> None:
+    probabilities, labels = scored_photos()
+
+    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
+
+    assert set(diseases) == set(TAXONOMY.class_ids)
+    for place, disease in enumerate(TAXONOMY.class_ids):
+
+        def youden(cutoff: float, place: int = place) -> float:
+            reached, is_it = probabilities[:, place] >= cutoff, labels == place
+            return float(reached[is_it].mean() - reached[~is_it].mean())
+
+        assert youden(diseases[disease]) >= max(youden(c) for c in np.linspace(0, 1, 101)) - 0.01
+
+
+def test_a_disease_that_no_photo_shows_has_no_cutoff() -> None:
+    probabilities, labels = scored_photos()
+    labels[labels == MELANOMA] = TAXONOMY.class_ids.index("squamous_cell_carcinoma")
+
+    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
+
+    assert set(TAXONOMY.class_ids) - set(diseases) == {"melanoma"}
+    assert all(np.isfinite(list(diseases.values())))
+
+
+@pytest.mark.parametrize("grade", ["low_risk", "high_risk", "dangerous"])
+def test_without_a_photo_of_a_grade_no_cutoff_is_chosen(grade: str) -> None:
+    probabilities, labels = scored_photos(200)
+    shown = np.array([str(TAXONOMY.classes[label].grade) != grade for label in labels])
+
+    with pytest.raises(ContractError, match=f"none is {grade}"):
+        choose_cutoffs(probabilities[shown], labels[shown], np.ones(shown.sum()), TAXONOMY)
+
+
+def test_a_perfect_network_grades_every_photo_right() -> None:
+    probabilities, labels = one_sure_photo_each()
+
+    cutoffs = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY)
+
+    for p, disease in zip(TAXONOMY.grade_probabilities(probabilities), TAXONOMY.classes, strict=True):
+        assert grade_risk(p[1], p[2], cutoffs) == disease.grade
+
+
+def test_the_version_of_the_cutoffs_changes_with_their_numbers_only() -> None:
+    probabilities, labels = scored_photos()
+    others, their_labels = scored_photos(seed=1)
+    weights = np.ones(len(labels))
+    cutoffs = choose_cutoffs(probabilities, labels, weights, TAXONOMY)
+
+    assert choose_cutoffs(probabilities, labels, weights, TAXONOMY).version == cutoffs.version
+    assert choose_cutoffs(others, their_labels, weights, TAXONOMY).version != cutoffs.version

@@ -1,0 +1,58 @@
+"""Parse a DAG file as Airflow's dag-processor does, and write what came of it: ``python -m … DAG_FILE OUT_JSON``.
+
+A process of its own, because importing Airflow changes the logging of the process, and because only a fresh one shows
+what the parsing itself loads.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def describe(dag_file: Path) -> dict[str, Any]:
+    spec = importlib.util.spec_from_file_location(dag_file.stem, dag_file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    loaded = sorted(sys.modules)
+
+    # Only now: what follows loads more than the parsing did.
+    from screening import errors  # noqa: PLC0415
+
+    raised = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    dag = getattr(module, dag_file.stem)()
+    return {
+        "loaded": loaded,
+        "dag_id": dag.dag_id,
+        "schedule": dag.schedule,
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "doc_md": dag.doc_md,
+        "module_doc": module.__doc__,
+        "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        "tasks": {
+            task.task_id: {
+                "upstream": sorted(task.upstream_task_ids),
+                "is_per_batch": type(task.task_group).__name__ == "MappedTaskGroup",
+                "trigger_rule": str(task.trigger_rule.value),
+                "retries": task.retries,
+                "after": {
+                    error.__name__: decision(task.retry_policy, error("what happened"))
+                    for error in (*raised, RuntimeError, KeyError)
+                },
+            }
+            for task in dag.tasks
+        },
+    }
+
+
+def decision(policy: Any, error: Exception) -> list[Any]:
+    decided = policy.evaluate(error, 1, 4)
+    return [decided.action.value, decided.retry_delay and decided.retry_delay.total_seconds()]
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(describe(Path(sys.argv[1]))))
