@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import pendulum
-from airflow.sdk import Param, dag, get_current_context, task, task_group
+from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task, task_group
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 RETRY_BY_CLASS = ExceptionRetryPolicy(
@@ -34,8 +33,8 @@ RETRY_BY_CLASS = ExceptionRetryPolicy(
 
 @dag(
     # Half past eleven in the evening: the day's uploads are in, and the grades are there in the morning.
-    schedule="30 23 * * *",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    # Without a start date the first run is the next one due: switching the DAG on runs nothing of the past.
+    schedule=CronTriggerTimetable("30 23 * * *", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     params={
@@ -58,49 +57,50 @@ def nightly_screening() -> None:
         return list(range(len(plan.batch_sizes)))
 
     @task
-    def prepare(run_id: str, batch: int) -> int:
+    def prepare(run: str, batch: int) -> int:
         from screening import tasks
 
-        return tasks.prepare(run_id, batch, tasks.open_context())
+        return tasks.prepare(run, batch, tasks.open_context())
 
     @task
-    def infer(run_id: str, batch: int) -> int:
+    def infer(run: str, batch: int) -> int:
         from screening import tasks
 
-        return tasks.infer(run_id, batch, tasks.open_context())
+        return tasks.infer(run, batch, tasks.open_context())
 
     @task_group
-    def screen_batch(run_id: str, batch: int) -> None:
-        infer(run_id, prepare(run_id, batch))  # type: ignore[arg-type]  # Airflow hands over the value, not the XComArg
+    def screen_batch(run: str, batch: int) -> None:
+        infer(run, prepare(run, batch))  # type: ignore[arg-type]  # Airflow hands over the value, not the XComArg
 
     # A night without photos maps to nothing, and is graded, audited and published like any other.
     @task(trigger_rule="none_failed")
-    def grade(run_id: str) -> None:
+    def grade(run: str) -> None:
         from screening import tasks
 
-        tasks.grade(run_id, tasks.open_context())
+        tasks.grade(run, tasks.open_context())
 
     @task
-    def audit(run_id: str) -> None:
+    def audit(run: str) -> None:
         from screening import tasks
 
-        tasks.audit(run_id, tasks.open_context())
+        tasks.audit(run, tasks.open_context())
 
     @task
-    def publish(run_id: str) -> None:
+    def publish(run: str) -> None:
         from screening import tasks
 
-        tasks.publish(run_id, tasks.open_context())
+        tasks.publish(run, tasks.open_context())
 
     @task
-    def report(run_id: str) -> None:
+    def report(run: str) -> None:
         from screening import tasks
 
-        tasks.report(run_id, tasks.open_context())
+        tasks.report(run, tasks.open_context())
 
     opened = open_night()
+    # Called `run` below: `run_id` is a name that Airflow keeps for its own.
     run_id = opened["run_id"]  # type: ignore[index]  # an XComArg is indexed by the key of the XCom
-    batches = screen_batch.partial(run_id=run_id).expand(batch=opened)
+    batches = screen_batch.partial(run=run_id).expand(batch=opened)
     batches >> grade(run_id) >> audit(run_id) >> publish(run_id) >> report(run_id)
 
 

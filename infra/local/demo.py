@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -37,7 +38,6 @@ from screening.tasks import NightContext, open_context
 from screening.tasks.context import run_id_of
 from screening.tasks.report import REPORT_NAME, read_timings
 from screening.tasks.staged import read_staged
-from screening.tasks.upload import upload_folder
 
 DAG = "nightly_screening"
 PROGRAMME = "demo"
@@ -46,11 +46,10 @@ console = Console()
 
 @dataclass(frozen=True)
 class Stack:
-    """The running stack as its users see it: uploading and screening have rights of their own."""
+    """The running stack as the pipeline sees it."""
 
     settings: StackSettings
     airflow: AirflowApi
-    uploader: NightContext
     context: NightContext
 
 
@@ -60,11 +59,8 @@ def open_stack() -> Stack:
     start(settings, console.print)
     settings = StateFiles(settings).saved_settings()
     user, password = next(iter(load_airflow_passwords(settings).items()))
-    contexts = []
-    for name in (UPLOADS_FILE, PIPELINE_FILE):
-        os.environ |= read_environment_file(settings.state_dir / name)
-        contexts.append(open_context())
-    return Stack(settings, AirflowApi(settings.airflow_url, user, password), *contexts)
+    os.environ |= read_environment_file(settings.state_dir / PIPELINE_FILE)
+    return Stack(settings, AirflowApi(settings.airflow_url, user, password), open_context())
 
 
 def main() -> int:
@@ -93,20 +89,13 @@ def main() -> int:
 
 
 def upload_night(photos: Path, stack: Stack) -> date:
-    """Upload a folder as a night of its own, with a progress bar; returns the night."""
+    """Upload a folder as a night of its own, as a programme does it and with a programme's rights; returns the night."""
     night = _free_night(photos, stack.context)
-    with Progress(
-        TextColumn("uploading"), BarColumn(), TextColumn("{task.completed}/{task.total}"), console=console
-    ) as progress:
-        bar = progress.add_task("", total=None)
-        sent, there = upload_folder(
-            photos,
-            PROGRAMME,
-            night,
-            stack.uploader,
-            lambda done, total: progress.update(bar, completed=done, total=total),
-        )
-    console.print(f"night {night}: uploaded {sent} files, {there} were there already")
+    screening = Path(sys.executable).with_name("screening")
+    words = ["upload", str(photos), "--programme", PROGRAMME, "--night", night.isoformat()]
+    environment = os.environ | read_environment_file(stack.settings.state_dir / UPLOADS_FILE)
+    console.print(f"night {night}")
+    subprocess.run([screening, *words], env=environment, check=True)
     return night
 
 

@@ -51,7 +51,8 @@ class Postgres:
         if (self.cluster / "PG_VERSION").exists() and self._complete.exists():
             return
         shutil.rmtree(self.cluster, ignore_errors=True)
-        password_file = self.settings.folder("credentials") / "postgres_password"
+        # Beside the data, because whoever runs the server may not enter the state folder.
+        password_file = self.cluster.parent / "password"
         write_private(password_file, self.credentials.postgres_password)
         _, runs_as = self._identity
         if runs_as:
@@ -139,7 +140,9 @@ class Postgres:
         _, runs_as = self._identity
         if os.geteuid() != 0:
             return []
-        return ["runuser", "--user", runs_as, "--"] if runs_as else ["unshare", "--user"]
+        if runs_as is None:
+            return ["unshare", "--user"]
+        return ["setpriv", f"--reuid={runs_as}", f"--regid={runs_as}", "--init-groups"]
 
     @property
     def _complete(self) -> Path:

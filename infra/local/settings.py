@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.local.errors import StackError
@@ -48,11 +48,9 @@ class StackSettings(BaseSettings):
     ready_within_s: float = Field(default=300.0, gt=0, description="how long a part may take until it answers")
 
     airflow: bool = Field(default=True, description="false: only what `screening night` needs, no Airflow and database")
-    given_s3_endpoint: str | None = Field(default=None, validation_alias=AliasChoices("SCREENING_S3_ENDPOINT"))
-    given_triton_url: str | None = Field(default=None, validation_alias=AliasChoices("SCREENING_TRITON_URL"))
-    given_database: str | None = Field(
-        default=None, validation_alias=AliasChoices("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"), repr=False
-    )
+    given_s3_endpoint: str | None = Field(default=None, alias="SCREENING_S3_ENDPOINT")
+    given_triton_url: str | None = Field(default=None, alias="SCREENING_TRITON_URL")
+    given_database: str | None = Field(default=None, alias="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", repr=False)
 
     @field_validator("state_dir", "model_repository", "triton_environment", "dags_dir")
     @classmethod

@@ -91,7 +91,7 @@ class StateFiles:
 
     def save_settings(self) -> None:
         """Keep the settings of this start, so that later commands need only the state folder."""
-        write_private(self._saved_settings, self._settings.model_dump_json())
+        write_private(self._saved_settings, self._settings.model_dump_json(by_alias=True))
 
     def saved_settings(self) -> StackSettings:
         """The settings with which the stack was last started."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 
-_FIRST_S = 1.0
-_GROWTH = 4.0
-_LONGEST_S = 15.0
+_WAITS_S = (1.0, 4.0, 15.0)
 # Full jitter (0 to 1 times the wait) spreads callers better, but its sum may be next to nothing: an outage of a minute
 # would sometimes outlast eight attempts. A fifth up or down still parts callers that failed together, and the sum is
 # known.
@@ -19,5 +17,5 @@ def wait_s(failures: int) -> float:
 
     Eight attempts (seven waits) last 64 to 96 s, six attempts (five waits) 40 to 60 s, without the requests' own time.
     """
-    wait = min(_FIRST_S * _GROWTH ** (failures - 1), _LONGEST_S)
+    wait = _WAITS_S[min(failures, len(_WAITS_S)) - 1]
     return wait * _chance.uniform(1.0 - _JITTER, 1.0 + _JITTER)

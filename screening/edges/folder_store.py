@@ -5,7 +5,8 @@ hold, so a byte that is not UTF-8 stands in the key as ``\xff`` (a backslash tha
 as ``\x5c``). The translation is exact in both directions; no file is overlooked and no two share a key.
 
 A symbolic link to a file is read as that file: who gathers photos by links means them. A link to a folder is not
-entered, since it may lead back; it, pipes and devices are listed, so that they are accounted for, and refuse to be read. The sub-folder ``.partial`` is ours: it holds files that are being written, and is never listed.
+entered, since it may lead back; it, pipes and devices are listed, so that they are accounted for, and refuse to be
+read. The sub-folder ``.partial`` is ours: it holds files that are being written, and is never listed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from screening.errors import (
 )
 
 _PARTIAL = ".partial"
+_MAX_NAME_BYTES = 255
 _ESCAPE = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 # What the operating system says when no file can have that path: too long, or a file where a folder should be.
@@ -71,7 +73,8 @@ class FolderStore:
     def _walk(self, prefix: str) -> Iterator[StoredObject]:
         self._check_root()
         start, slash, _ = prefix.rpartition("/")
-        if slash and not _is_path_of_a_key(start):
+        # A symbolic link on the way would lead out, or list a photo twice.
+        if slash and not (_is_path_of_a_key(start) and self._is_inside(start)):
             return
         # A stack and not recursion: folders nest deeper than Python's calls may.
         open_folders = [iter(self._entries(start + slash))]
@@ -93,20 +96,16 @@ class FolderStore:
 
     def _entries(self, folder_key: str) -> list[str]:
         """Keys in one folder, in order; those of folders end with a slash."""
-        folder = self._path(folder_key)
-        # A symbolic link on the way would lead out, or list a photo twice.
-        if os.path.realpath(folder) != str(folder):
-            return []
         try:
-            with os.scandir(folder) as entries:
+            with os.scandir(self._path(folder_key)) as entries:
                 names = [
                     _to_key(e.name) + ("/" if e.is_dir(follow_symlinks=False) else "")
                     for e in entries
                     if folder_key or e.name != _PARTIAL
                 ]
-        except (FileNotFoundError, NotADirectoryError):
-            return []  # a prefix without objects, or removed since its parent was listed
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return []  # a prefix without objects, or removed since its parent was listed
             raise self._translated(error, folder_key) from error
         # A folder sorts as its name and a slash: "a-b" < "a.jpg" < "a/b" < "a0", as in S3.
         return [folder_key + name for name in sorted(names, key=str.encode)]
@@ -126,8 +125,8 @@ class FolderStore:
         except PermissionError as error:  # one file that we may not read is that file's fault, not the store's
             raise UnreadableFileError(f"object {key!r} in {self._name}: {error.strerror}") from error
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
-                raise UnreadableFileError(f"object {key!r} in {self._name}: a link that leads nowhere") from error
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.EISDIR) and path.is_symlink():
+                raise UnreadableFileError(f"object {key!r} in {self._name}: a link that leads to no file") from error
             raise self._translated(error, key) from error
         if _etag(before) != _etag(after) or etag not in (None, _etag(after)):
             expected = etag or _etag(before)
@@ -180,7 +179,7 @@ class FolderStore:
                 temporary.unlink()
 
     def exists(self, key: str) -> bool:
-        """See ``Store``. What is listed exists, also what cannot be read, such as a symbolic link."""
+        """See ``Store``. What is listed exists, also what cannot be read, such as a link that leads nowhere."""
         try:
             return not stat.S_ISDIR(self._path_to_read(key).lstat().st_mode)
         except MissingObjectError:
@@ -227,28 +226,29 @@ class FolderStore:
     def _path_to_read(self, key: str) -> Path:
         """Path of a key; nothing can be under a key that is no path, or behind a link that leads elsewhere."""
         self._check_root()
-        if not self._is_inside(key):
+        if not _is_path_of_a_key(key) or not self._is_inside(key.rpartition("/")[0]):
             raise MissingObjectError(f"no object {key!r} in {self._name}")
         return self._path(key)
 
     def _path_to_write(self, key: str) -> Path:
         self._check_root()
-        if not self._is_inside(key):
+        if not _is_path_of_a_key(key) or not self._is_inside(key.rpartition("/")[0]):
             raise ContractError(f"key {key!r} is no path below {self._name}, or leaves it")
         return self._path(key)
 
-    def _is_inside(self, key: str) -> bool:
-        if not _is_path_of_a_key(key):
-            return False
-        folder = self._path(key).parent
+    def _is_inside(self, folder_key: str) -> bool:
+        """Whether no symbolic link lies on the way to this folder."""
+        folder = self._path(folder_key)
         # Not Path.resolve, which raises at a link that points to itself.
         return os.path.realpath(folder) == str(folder)
 
     def _translated(self, error: OSError, key: str, *, is_writing: bool = False) -> ScreeningError:
         """Our error for the operating system's."""
         what = f"object {key!r} in {self._name}: {error.strerror}"
+        if is_writing and error.errno in (*_NO_SUCH_PATH, errno.EEXIST):
+            return ContractError(what)
         if error.errno in _NO_SUCH_PATH:
-            return ContractError(what) if is_writing else MissingObjectError(what)
+            return MissingObjectError(what)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return AccessError(what)
         return StoreUnavailableError(what)
@@ -290,6 +290,8 @@ def _is_path_of_a_key(key: str) -> bool:
     if any(part in ("", ".", "..") or "\0" in part for part in parts) or parts[0] == _PARTIAL:
         return False
     try:
-        return _to_key(os.fsdecode(_to_name(key))) == key
+        names = [_to_name(part) for part in parts]
     except UnicodeEncodeError:  # half a surrogate pair, which no listing gives
         return False
+    is_canonical = all(_to_key(os.fsdecode(name)) == part for name, part in zip(names, parts, strict=True))
+    return is_canonical and all(len(name) <= _MAX_NAME_BYTES for name in names)

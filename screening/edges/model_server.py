@@ -162,10 +162,8 @@ class ModelServer:
             MissingError: the model was still missing at the end.
         """
         deadline = time.monotonic() + seconds
-        polls = 0
         while True:
             remaining_s = max(deadline - time.monotonic(), 0.0)
-            polls += 1
             try:
                 # A poll of its own length even at the end, or a server that is just ready would be called late.
                 timeout_s = min(self._timeout_s, max(remaining_s, _POLL_S))
@@ -173,7 +171,7 @@ class ModelServer:
                 break
             except InferenceServerException as error:
                 if remaining_s == 0:
-                    raise self._translated(error, polls) from error
+                    raise self._translated(error, f"not ready after {seconds:.0f} s") from error
                 time.sleep(min(_POLL_S, remaining_s))
         self.canary()
 
@@ -255,7 +253,7 @@ class ModelServer:
                 break
             except InferenceServerException as error:
                 failures += 1
-                failure = self._translated(error, failures)
+                failure = self._translated(error, f"no answer after {failures} attempts")
                 if not isinstance(failure, ModelServerUnavailableError):
                     raise failure from error
                 if _status(error) not in _PASSING:
@@ -330,15 +328,13 @@ class ModelServer:
         if self._is_closing.wait(wait_s):
             raise ModelServerUnavailableError(f"{self._name}: closed while waiting for the next attempt") from error
 
-    def _translated(self, error: InferenceServerException, failures: int) -> ScreeningError:
+    def _translated(self, error: InferenceServerException, what: str) -> ScreeningError:
         status = _status(error)
         if status == "NOT_FOUND":
             return MissingError(f"{self._name} is missing or not loaded: {error.message()}")
         if status in _REFUSED:
             return AccessError(f"{self._name}: {error.message()}")
-        return ModelServerUnavailableError(
-            f"{self._name} did not answer: {status}: {error.message()}, after {failures} attempts"
-        )
+        return ModelServerUnavailableError(f"{self._name}: {what}: {status}: {error.message()}")
 
     @property
     def _name(self) -> str:

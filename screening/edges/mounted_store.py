@@ -36,13 +36,16 @@ class MountedStore:
         return self._store.url(self._inner(key))
 
     def put(self, key: str, body: bytes, *, only_if_new: bool = False) -> bool:
-        raise ContractError(f"{self._at} is a folder of photos to read, not to write into")
+        raise self._read_only(key)
 
     def put_file(self, key: str, path: Path, only_if_new: bool = False) -> bool:
-        raise ContractError(f"{self._at} is a folder of photos to read, not to write into")
+        raise self._read_only(key)
 
     def delete(self, key: str) -> None:
-        raise ContractError(f"{self._at} is a folder of photos to read, not to delete from")
+        raise self._read_only(key)
+
+    def _read_only(self, key: str) -> ContractError:
+        return ContractError(f"{key!r}: {self._at} is a folder of photos to read, not to change")
 
     def _inner(self, key: str) -> str:
         if not key.startswith(self._at):

@@ -71,20 +71,20 @@ def programme_results(
         for row in tables["referrals"].filter(pc.field("programme") == programme).to_pylist()
     }
     night_photos = tables["photos"].to_pylist()
-    by_key: dict[object, _Row] = {row["key"]: row for row in night_photos}
+    by_upload: dict[object, _Row] = {(row["key"], row["photo_id"]): row for row in night_photos}
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     mine = (row for row in night_photos if row["programme"] == programme)
     for photo in sorted(mine, key=lambda row: (str(row["source_name"]), str(row["etag"]))):
-        judged = by_key.get(photo["duplicate_of"], photo) if photo["outcome"] == Outcome.DUPLICATE else photo
+        first = by_upload.get((photo["duplicate_of"], photo["photo_id"]))
+        judged = first or photo
         quality_row = quality_of.get(photo["photo_id"], {})
         is_judged = photo["outcome"] in (Outcome.GRADED, Outcome.DUPLICATE)
         grade = grade_of.get(photo["photo_id"], {}) if is_judged else {}
         patient = photo["patient"] or f"photo:{photo['photo_id']}"
         # Beside a photo that could not be judged, the lesion's "keep watching" would read as that photo's grade.
         referral = referral_of.get((patient, photo["lesion"]), {}) if is_judged else {}
-        first = by_key.get(photo["duplicate_of"])
         cells = {
             "source_name": photo["source_name"],
             "outcome": photo["outcome"],

@@ -158,7 +158,9 @@ def _reason_faults(listed: list[_Row]) -> Iterable[str]:
 
 
 def _duplicate_faults(listed: list[_Row], night: date) -> Iterable[str]:
-    by_key = {row["key"]: row for row in listed}
+    by_key: dict[object, list[_Row]] = defaultdict(list)
+    for row in listed:  # one key may have been listed twice, with other bytes each time
+        by_key[row["key"]].append(row)
     unnamed, unknown, chained, unlike = [], [], [], []
     for row in listed:
         if row["outcome"] != Outcome.DUPLICATE:
@@ -171,9 +173,9 @@ def _duplicate_faults(listed: list[_Row], night: date) -> Iterable[str]:
             continue
         elif first not in by_key:
             unknown.append(_name(row))
-        elif by_key[first]["outcome"] == Outcome.DUPLICATE:
+        elif all(other["outcome"] == Outcome.DUPLICATE for other in by_key[first]):
             chained.append(_name(row))
-        elif by_key[first]["photo_id"] != row["photo_id"]:
+        elif all(other["photo_id"] != row["photo_id"] for other in by_key[first]):
             unlike.append(_name(row))
     yield from _fault(unnamed, "duplicates do not name the photo whose grade they share")
     yield from _fault(unknown, "duplicates name a photo that this night does not have")

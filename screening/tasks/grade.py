@@ -83,7 +83,7 @@ def _concat(plan: Plan, context: NightContext, contract: Contract) -> pa.Table:
 
 
 def _first_per_photo(table: pa.Table) -> pa.Table:
-    """Keep one batch's rows where two batches prepared the same bytes: the answers are the same."""
+    """Keep one batch's rows where two batches prepared the same bytes, and order them by photo, whatever the batches."""
     if not table.num_rows:
         return table
     keys = [name for name in ("photo_id", "member") if name in table.column_names]
@@ -92,7 +92,7 @@ def _first_per_photo(table: pa.Table) -> pa.Table:
     for values in zip(*(table[name].to_pylist() for name in keys), strict=True):
         keep.append(values not in seen)
         seen.add(values)
-    return table.filter(pa.array(keep))
+    return table.filter(pa.array(keep)).sort_by([(name, "ascending") for name in keys])
 
 
 def _resolve_outcomes(plan: Plan, context: NightContext) -> list[Row]:

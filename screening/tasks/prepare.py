@@ -26,6 +26,7 @@ from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_co
 from screening.stages.quality import judge_quality, measure_quality
 from screening.stages.refusals import advice_for
 from screening.tasks.context import NightContext
+from screening.tasks.earlier_run import EarlierRun
 from screening.tasks.open_night import MISPLACED
 from screening.tasks.parallel import map_windowed
 
@@ -35,6 +36,14 @@ Row = dict[str, object]
 _LARGE_PIXELS = 16_000_000
 # Large photos are decoded one at a time: four of 50 MP at once would pass the memory that a task may use.
 _one_large_photo = threading.Lock()
+_NOT_FETCHED = {
+    UnreadableFileError: (
+        "unreadable_file",
+        "a link to nothing or to a folder, a pipe, or a file without permission",
+    ),
+    MissingObjectError: ("deleted_before_fetch", "listed, but gone when it was fetched"),
+    ChangedObjectError: ("changed_before_fetch", "listed, but replaced when it was fetched"),
+}
 
 
 def prepare(run_id: str, batch: int, context: NightContext) -> int:
@@ -47,9 +56,9 @@ def prepare(run_id: str, batch: int, context: NightContext) -> int:
     with context.timed(run_id, "prepare", batch, len(rows)):
         threads = context.settings.prepare_threads
         with ThreadPoolExecutor(threads, thread_name_prefix="prepare") as pool:
-            prepared = list(
-                map_windowed(pool, partial(_prepare_photo, run_id=run_id, context=context), rows, 2 * threads)
-            )
+            earlier = EarlierRun(run_id, context)
+            prepare_photo = partial(_prepare_photo, run_id=run_id, context=context, earlier=earlier)
+            prepared = list(map_windowed(pool, prepare_photo, rows, 2 * threads))
         photos = PREPARED.table([photo for photo, _ in prepared])
         # The same bytes may stand in the batch twice: one row of quality serves both.
         quality = QUALITY.table(list({q["photo_id"]: q for _, q in reversed(prepared) if q is not None}.values()))
@@ -63,22 +72,16 @@ def prepare(run_id: str, batch: int, context: NightContext) -> int:
     return batch
 
 
-def _prepare_photo(row: Row, *, run_id: str, context: NightContext) -> tuple[Row, Row | None]:
+def _prepare_photo(row: Row, *, run_id: str, context: NightContext, earlier: EarlierRun) -> tuple[Row, Row | None]:
     """One photo's row of ``prepared``, and of ``quality`` if it could be decoded."""
     photo: Row = {column.name: row.get(column.name) for column in PREPARED.columns}
     if row["programme"] == MISPLACED:
         return _not_graded(photo, Outcome.FAILED, "misplaced", "not below uploads/<programme>/<yyyy-mm-dd>/"), None
     try:
         return _decode_and_judge(photo, str(row["key"]), str(row["etag"]), run_id, context)
-    except UnreadableFileError:
-        text = "a link to nothing or to a folder, a pipe, or a file without permission"
-        return _not_graded(photo, Outcome.FAILED, "unreadable_file", text), None
-    except MissingObjectError:
-        return _not_graded(photo, Outcome.FAILED, "deleted_before_fetch", "listed, but gone when it was fetched"), None
-    except ChangedObjectError:
-        return _not_graded(
-            photo, Outcome.FAILED, "changed_before_fetch", "listed, but replaced when it was fetched"
-        ), None
+    except (MissingObjectError, ChangedObjectError) as error:
+        reason, text = _NOT_FETCHED[type(error)]
+        return earlier.rows_of(photo) or (_not_graded(photo, Outcome.FAILED, reason, text), None)
     except PhotoError as error:
         return _not_graded(photo, Outcome.REFUSED, error.reason, str(error)), None
     except ScreeningError:

@@ -86,6 +86,6 @@ def _imagenet_features(pixels: np.ndarray, weights_dir: Path) -> np.ndarray:
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in range(0, len(pixels), 64):
             x = member.normalise(torch.from_numpy(np.array(pixels[start : start + 64])))
-            maps = member.backbone.features(x.contiguous(memory_format=torch.channels_last))
+            maps = member.backbone.get_submodule("features")(x.contiguous(memory_format=torch.channels_last))
             features.append(maps.float().mean(dim=(2, 3)).numpy())
     return np.concatenate(features)

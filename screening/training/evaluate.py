@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ def evaluation_table(
         here = np.flatnonzero(inside)
         measures: dict[str, Callable[[np.ndarray], float]] = {}
         for i, grade in enumerate(GRADES):
-            measures[f"auc {grade}"] = lambda r, i=i: auc(truth[r] == i, scores[r, i])
+            measures[f"auc {grade}"] = partial(_auc_of_rows, truth == i, scores[:, i])
         measures["accuracy of disease"] = lambda r: float((probabilities[r].argmax(1) == labels[r]).mean())
         measures["sensitivity: dangerous graded dangerous"] = lambda r: _share(grades[r] == 2, truth[r] == 2)
         measures["sensitivity: dangerous graded high_risk or dangerous"] = lambda r: _share(
@@ -94,9 +95,17 @@ def evaluation_table(
         measures["specificity: low_risk graded low_risk"] = lambda r: _share(grades[r] == 0, truth[r] == 0)
         measures["calibration error"] = lambda r: calibration_error(labels[r], probabilities[r])
         for measure, statistic in measures.items():
-            low, high = bootstrap_interval(lambda r, s=statistic, h=here: s(h[r]), patients[here], resamples=resamples)
+            low, high = bootstrap_interval(partial(_within, statistic, here), patients[here], resamples=resamples)
             rows.append((name, len(here), measure, statistic(here), low, high))
     return pd.DataFrame(rows, columns=["group", "photos", "measure", "value", "low", "high"])
+
+
+def _auc_of_rows(truth: np.ndarray, score: np.ndarray, rows: np.ndarray) -> float:
+    return auc(truth[rows], score[rows])
+
+
+def _within(statistic: Callable[[np.ndarray], float], here: np.ndarray, rows: np.ndarray) -> float:
+    return statistic(here[rows])
 
 
 def _share(hit: np.ndarray, among: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
@@ -31,7 +32,9 @@ class MemberRecipe(BaseModel):
     first_epochs: int = Field(ge=0, description="epochs at first_size")
     epochs: int = Field(ge=1, description="epochs of the learning-rate schedule")
     stop_after: int | None = Field(
-        default=None, ge=1, description="epochs that are run, where fewer: the moving average is good before the rate is zero"
+        default=None,
+        ge=1,
+        description="epochs that are run, where fewer: the moving average is good before the rate is zero",
     )
     batch_photos: int = Field(default=32, ge=2)
     learning_rate: float = Field(gt=0, description="AdamW, backbone; cosine to zero after a warm-up of 5 %")
@@ -109,8 +112,8 @@ class FitMember(lightning.LightningModule):
                 self.log(f"{kind}_{grade}", auc)
         self.log("auc", float(np.mean(means)), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
-        head = list(self.member.backbone.classifier.parameters())
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        head = list(self.member.backbone.get_submodule("classifier").parameters())
         known = {id(p) for p in head}
         body = [p for p in self.member.parameters() if id(p) not in known]
         optimizer = torch.optim.AdamW(
@@ -168,7 +171,13 @@ def fit_member(
     trainer = lightning.Trainer(
         max_epochs=recipe.stop_after or recipe.epochs,
         precision="bf16-mixed",
-        callbacks=[best, every, EMAWeightAveraging(decay=recipe.ema_decay), EpochLine(), RichProgressBar(refresh_rate=10)],
+        callbacks=[
+            best,
+            every,
+            EMAWeightAveraging(decay=recipe.ema_decay),
+            EpochLine(),
+            RichProgressBar(refresh_rate=10),
+        ],
         logger=False,
         default_root_dir=folder,
         num_sanity_val_steps=0,

@@ -33,7 +33,8 @@ def build_backbone(architecture: str, classes: int, weights_dir: Path) -> nn.Mod
     network = torchvision.models.get_model(architecture, weights=None)
     network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     network.classifier = nn.Sequential(nn.Dropout(0.3), nn.Linear(network.last_channel, classes))
-    return network
+    backbone: nn.Module = network
+    return backbone
 
 
 class Member(nn.Module):

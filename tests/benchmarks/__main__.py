@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -67,7 +67,7 @@ def screen(arguments: argparse.Namespace) -> None:
     table = Table(
         "what",
         "value",
-        title=f"{count} photos of 12 MP, best of {arguments.rounds}, {datetime.now(timezone.utc):%Y-%m-%d}",
+        title=f"{count} photos of 12 MP, best of {arguments.rounds}, {datetime.now(UTC):%Y-%m-%d}",
     )
     for name, milliseconds in bare.items():
         table.add_row(f"bare {name}, CPU", f"{milliseconds:.1f} ms")
@@ -101,7 +101,7 @@ def scale(arguments: argparse.Namespace) -> None:
         "photos per second",
         "CPU per photo",
         "peak memory",
-        title=f"small photos, {datetime.now(timezone.utc):%Y-%m-%d}",
+        title=f"small photos, {datetime.now(UTC):%Y-%m-%d}",
     )
     for count, cost in rows.items():
         table.add_row(
@@ -121,9 +121,7 @@ def night(arguments: argparse.Namespace) -> None:
 
     count = arguments.photos or 5_000
     figures = run_airflow_night(small_photos(arguments.scratch / f"small-{count}", count))
-    table = Table(
-        "what", "value", title=f"a night of {count:,} small photos in Airflow, {datetime.now(timezone.utc):%Y-%m-%d}"
-    )
+    table = Table("what", "value", title=f"a night of {count:,} small photos in Airflow, {datetime.now(UTC):%Y-%m-%d}")
     for name, value in figures.items():
         table.add_row(name, value)
     console.print(table)

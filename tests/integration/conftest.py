@@ -81,8 +81,10 @@ def make_stack(state_dir: Path, **variables: str) -> RunningStack:
     names = ("SCREENING_", "STACK_", "AIRFLOW", "AWS_ACCESS", "AWS_SECRET")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(names)}
     stack = {f"STACK_{name.upper()}": port for name, port in ports.items()} | {"STACK_STATE_DIR": str(state_dir)}
-    settings = StackSettings(state_dir=state_dir, **{name: int(port) for name, port in ports.items()})
-    return RunningStack(settings, clean | stack | variables)
+    variables = clean | stack | variables
+    given = ("SCREENING_S3_ENDPOINT", "SCREENING_TRITON_URL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+    fields = {"state_dir": state_dir, **ports, **{name: variables.get(name) for name in given}}
+    return RunningStack(StackSettings.model_validate(fields), variables)
 
 
 def find_ports(count: int, candidates: range) -> list[int]:

@@ -6,6 +6,7 @@ import csv
 import functools
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -157,24 +158,21 @@ class Site:
         """Every published object: key to bytes."""
         return self._objects("tables/")
 
-    def staged(self, night: date = NIGHT) -> dict[str, bytes]:
-        """Every object of a night's run folder, without the working copies: key to bytes."""
-        return {key: body for key, body in self._objects(paths.run_prefix(run_id_of(night))).items() if ".jpg" not in key}
+    def finished(self, night: date = NIGHT) -> list[str]:
+        """The tasks of a night's last run that came to their end, one by one for each batch."""
+        timings = self._objects(paths.timings_prefix(run_id_of(night))).values()
+        return [json.loads(timing)["task"] for timing in timings]
 
     def rows(self) -> dict[str, Rows]:
         """Every published table: key to rows, but for the time at which the night happened to claim its uploads."""
         return {key: read_rows(body) for key, body in self.published().items()}
 
-    def table(self, name: str, night: date = NIGHT, programme: str | None = None) -> Rows:
-        """Rows of a published table of a night, of one programme or all."""
-        return [
-            row
-            for key, body in self.published().items()
-            if (found := paths.parse_published_key(key))
-            and (found.table, found.night) == (name, night)
-            and programme in (None, found.programme)
-            for row in read_rows(body)
-        ]
+    def table(self, name: str, night: date = NIGHT) -> Rows:
+        """Rows of a published table of a night, of all programmes."""
+        store = self.context().results
+        keys = [found.key for page in store.pages(paths.published_prefix(name)) for found in page]
+        published = [key for key in keys if (found := paths.parse_published_key(key)) and found.night == night]
+        return [row for key in published for row in read_rows(store.get(key))]
 
     def ledger(self, night: date = NIGHT) -> Rows:
         return read_rows(self.context().results.get(paths.ledger(night)))
@@ -252,7 +250,9 @@ def copy_repository(folder: Path, release: str) -> Path:
     target = folder / f"lesion_ensemble_{release}"
     shutil.copytree(source, target)
     described = (source / "release.json").read_text()
-    (target / "release.json").write_text(described.replace(f'"{champion}"', f'"{release}"').replace(source.name, target.name))
+    (target / "release.json").write_text(
+        described.replace(f'"{champion}"', f'"{release}"').replace(source.name, target.name)
+    )
     (folder / "champion").write_text(release)
     return folder
 
@@ -274,9 +274,7 @@ class KillingProxy(FaultyProxy):
         self._victim = pid
         self._victim_is_known.set()
 
-    def _ask_upstream(
-        self, request: BaseHTTPRequestHandler, body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _ask_upstream(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         answer = super()._ask_upstream(request, body)
         if request.command == "PUT" and self._key.search(unquote(request.path)):
             self._time -= 1
@@ -294,7 +292,8 @@ def run_until_killed(site: Site, key: str, time: int = 1, night: date = NIGHT, *
     """
     processes = get_context("forkserver")
     processes.set_forkserver_preload(["screening.tasks", "great_expectations", "boto3", __name__])
-    with KillingProxy(str(site.settings().s3_endpoint), key, time) as proxy:
+    proxy = KillingProxy(str(site.settings().s3_endpoint), key, time)
+    with proxy:
         settings = site.settings(s3_endpoint=proxy.url, **changed)
         keys = {name: value for name, value in site.stack.environment.items() if name.startswith("AWS_")}
         process = processes.Process(target=_run_night, args=(settings, keys, night))

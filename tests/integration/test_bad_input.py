@@ -176,18 +176,27 @@ def upload(good, photos):
     )
 
 
-NOT_UTF8 = b"caf\xe9.jpg"
+@dataclass(frozen=True)
+class Folder:
+    """The bad night as a folder of files, and what becomes of each, by the name that its row has."""
+
+    path: Path
+    expected: dict[str, File]
 
 
 @pytest.fixture(scope="module")
-def folder(upload, photos, tmp_path_factory):
-    """The bad night as a folder of files."""
-    folder = tmp_path_factory.mktemp("bad") / "photos"
-    bodies = {name: file.body for name, file in upload.items()} | manifests(photos.good[GOOD])[0]
+def folder(upload, good, photos, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bad") / "photos"
+    base = photos.good[GOOD]
+    bodies = {name: file.body for name, file in upload.items()} | manifests(base)[0]
     for name, body in bodies.items():
-        write(folder / name, body)
-    write(folder / os.fsdecode(NOT_UTF8), distinct(photos.good[GOOD], "no UTF-8"))
-    return folder
+        write(path / name, body)
+    not_utf8 = distinct(base, "not UTF-8")
+    write(path / os.fsdecode(b"caf\xe9.jpg"), not_utf8)
+    # A key is text: the byte that is none is escaped, and so is a backslash that would read as such an escape.
+    expected = upload | {"caf\\xe9.jpg": File(not_utf8, "graded")} | links(path, good, base)
+    expected["back\\slash\\x5cxe9.jpg"] = expected.pop("back\\slash\\xe9.jpg")
+    return Folder(path, expected)
 
 
 def write(path: Path, body: bytes) -> None:
@@ -195,7 +204,7 @@ def write(path: Path, body: bytes) -> None:
     path.write_bytes(body)
 
 
-def with_links(folder, good, photo):
+def links(folder, good, photo):
     """Links, which stand for the file they lead to, and what is no file at all."""
     elsewhere = folder.parent / "elsewhere"
     outside = distinct(photo, "outside")
@@ -226,20 +235,17 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def screened_folder(stack, folder, upload, good, photos):
+def screened_folder(stack, folder):
     """The folder through ``screening screen``."""
-    not_utf8 = {"caf\\xe9.jpg": File(b"", "graded"), "back\\slash\\x5cxe9.jpg": upload["back\\slash\\xe9.jpg"]}
-    expected = upload | not_utf8 | with_links(folder, good, photos.good[GOOD])
-    del expected["back\\slash\\xe9.jpg"]
-    out = folder.parent / "out"
-    triton = stack.environment["SCREENING_TRITON_URL"]
-    done = run_screening(folder.parent, "screen", "photos", "--out", "out", SCREENING_TRITON_URL=triton)
+    triton, place = stack.environment["SCREENING_TRITON_URL"], folder.path.parent
+    done = run_screening(place, "screen", "photos", "--out", "out", SCREENING_TRITON_URL=triton)
     assert done.returncode == 0, done.stderr
+    out = place / "out"
     tables = {
         table: [row for path in sorted((out / "tables" / table).rglob("*.parquet")) for row in read_rows(path)]
         for table in ("photos", "grades", "quality", "manifest_issues")
     }
-    return Night(expected, *tables.values(), summary=json.loads((out / "summary.json").read_text()))
+    return Night(folder.expected, *tables.values(), summary=json.loads((out / "summary.json").read_text()))
 
 
 KEY_BYTES = 1024
@@ -259,7 +265,7 @@ def misplaced_keys(photo):
 
 
 @pytest.fixture(scope="module")
-def screened_bucket(new_site, folder, upload, photos, stack):
+def screened_bucket(new_site, folder, photos, stack):
     """The same upload through S3, and what only S3 can hold."""
     site = new_site("bad-input")
     uploader = site.context()
@@ -267,7 +273,7 @@ def screened_bucket(new_site, folder, upload, photos, stack):
         for name, value in stack.uploads_environment.items():
             if name.startswith("AWS_"):
                 rights.setenv(name, value)
-        upload_folder(folder, PROGRAMME, NIGHT, uploader)
+        upload_folder(folder.path, PROGRAMME, NIGHT, uploader)
     photo = photos.good[GOOD]
     only_s3 = keys_of_s3(photo, "bad-input/") | misplaced_keys(photo)
     other_programme = {f"uploads/../{NIGHT}/photo.jpg": File(distinct(photo, "dots"), "graded")}
@@ -276,11 +282,9 @@ def screened_bucket(new_site, folder, upload, photos, stack):
     site.put(paths.upload(PROGRAMME, NIGHT, "a-folder-marker/"), b"")
     site.put(paths.upload(PROGRAMME, NEXT_NIGHT, "tomorrow.jpg"), photo)
     accounting = site.run(photos_per_batch=16)
-    expected = {paths.upload(PROGRAMME, NIGHT, name): file for name, file in upload.items()} | only_s3 | other_programme
-    expected[paths.upload(PROGRAMME, NIGHT, "caf\\xe9.jpg")] = File(b"", "graded")
-    expected[paths.upload(PROGRAMME, NIGHT, "back\\slash\\x5cxe9.jpg")] = expected.pop(
-        paths.upload(PROGRAMME, NIGHT, "back\\slash\\xe9.jpg")
-    )
+    # What cannot be read cannot be uploaded.
+    uploaded = {n: file for n, file in folder.expected.items() if file.reason != "unreadable_file"}
+    expected = {paths.upload(PROGRAMME, NIGHT, n): file for n, file in uploaded.items()} | only_s3 | other_programme
     tables = [site.table(name) for name in ("photos", "grades", "quality", "manifest_issues")]
     by_key = [[row | {"source_name": row["key"]} for row in table] for table in tables[:2]]
     return Night(expected, *by_key, *tables[2:], summary=vars(accounting))
@@ -298,7 +302,9 @@ def test_every_file_is_exactly_one_row(night):
 def test_every_file_ends_with_the_outcome_and_the_reason_it_deserves(night):
     found = {row["source_name"]: (row["outcome"], row["reason"]) for row in night.photos}
     # What refuses the blurred photo is the filters' own affair.
-    expected = {n: (f.outcome, found[n][1] if n.endswith("blurred.jpg") else f.reason) for n, f in night.expected.items()}
+    expected = {
+        n: (f.outcome, found[n][1] if n.endswith("blurred.jpg") else f.reason) for n, f in night.expected.items()
+    }
     assert {n: found[n] for n in found if found[n] != expected[n]} == {}
 
 
@@ -350,7 +356,9 @@ def test_every_fault_of_a_manifest_is_a_row(night):
 
 def test_a_manifest_that_is_wrong_says_nothing_false_of_its_photos(night):
     said = {
-        row["source_name"].rsplit("/", 1)[-1]: [row[c] is not None for c in ("patient", "age_years", "sex", "fitzpatrick")]
+        row["source_name"].rsplit("/", 1)[-1]: [
+            row[c] is not None for c in ("patient", "age_years", "sex", "fitzpatrick")
+        ]
         for row in night.photos
         if "wrong-manifest/" in row["source_name"]
     }

@@ -76,6 +76,11 @@ def processes_of(stack: RunningStack) -> list[psutil.Process]:
     return find_processes(stack.settings.state_dir, session)
 
 
+def listening_addresses(pids: set[int]) -> set[tuple[str, int]]:
+    open_ports = psutil.net_connections("inet")
+    return {tuple(c.laddr) for c in open_ports if c.status == psutil.CONN_LISTEN and c.pid in pids}  # type: ignore[misc]
+
+
 def processes_that_mention(folder: Path) -> list[str]:
     """Found by another way than the stack's own, so that both must be wrong to overlook one."""
     found = []
@@ -91,12 +96,11 @@ def processes_that_mention(folder: Path) -> list[str]:
 
 
 def test_every_part_listens_on_loopback_only(stack):
-    pids = {process.pid for process in processes_of(stack)}
-    listening = {c.laddr for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN and c.pid in pids}
+    listening = listening_addresses({process.pid for process in processes_of(stack)})
     settings = stack.settings
     expected = {settings.s3_port, settings.triton_grpc_port, settings.postgres_port, settings.airflow_port}
-    assert expected <= {address.port for address in listening}
-    assert {address.ip for address in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert expected <= {port for _, port in listening}
+    assert {address for address, _ in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 def test_what_holds_credentials_is_for_its_owner_only(stack):
@@ -260,6 +264,6 @@ def test_a_monitor_moves_to_another_port_with_its_data(small_stack):
 def test_a_triton_of_its_own_ends_with_its_block():
     with start_triton() as ports:
         started = psutil.Process().children(recursive=True)
-        assert ports.grpc in {c.laddr.port for c in psutil.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        assert ports.grpc in {port for _, port in listening_addresses({process.pid for process in started})}
         assert len(started) > 1
     assert not [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

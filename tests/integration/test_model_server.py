@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 
 import numpy as np
@@ -59,7 +59,7 @@ def photos(count: int, orders: dict[int, int] | None = None) -> list[tuple[str, 
     return [(f"photo-{n}", photo(n, (orders or {}).get(n, 0))) for n in range(count)]
 
 
-def assert_answered(answers: list[Inferred], given: list[tuple[str, np.ndarray]], but: set[int] = frozenset()) -> None:
+def assert_answered(answers: list[Inferred], given: list[tuple[str, np.ndarray]], but: Set[int] = frozenset()) -> None:
     """Every photo has its own answer, in order, and those in ``but`` have an error instead."""
     assert [a.photo_id for a in answers] == [photo_id for photo_id, _ in given]
     for number, (answer, (_, pixels)) in enumerate(zip(answers, given, strict=True)):
@@ -223,7 +223,7 @@ def test_a_server_that_is_not_there_is_unavailable_after_all_attempts():
         assert waits == [1, 2]
         with pytest.raises(ModelServerUnavailableError, match="after 3 attempts"):
             server.canary(heal=True)
-        with pytest.raises(ModelServerUnavailableError, match="not ready within 1 s"):
+        with pytest.raises(ModelServerUnavailableError, match="not ready after 1 s"):
             server.wait_until_ready(1)
 
 

@@ -26,7 +26,7 @@ from tests.integration.nights import (
 
 pytestmark = pytest.mark.stack
 
-BATCH = 3
+BATCH, BATCHES = 3, 4
 EARLIER_NIGHT = NIGHT - timedelta(days=2)
 
 
@@ -67,39 +67,43 @@ def test_the_size_of_the_batches_changes_no_row(new_site, undisturbed):
     assert others.rows() == undisturbed.rows()
 
 
-# The object after which each task is killed: it was written, and something that belongs to it was not.
+# The objects after which a run is killed, the n-th time they are written: what belongs to them is not written yet.
 KILLED_AFTER = [
-    ("open_night", r"/tables/ledger/night="),
-    ("open_night", r"/batch/batch-00001\.parquet$"),
-    ("prepare", r"/working/[0-9a-f]{32}\.jpg$"),
-    ("prepare", r"/prepared/batch-00001\.parquet$"),
-    ("infer", r"/predictions/batch-00000\.parquet$"),
-    ("grade", r"night-[0-9-]+/predictions\.parquet$"),
-    ("audit", r"/audit\.json$"),
-    ("publish", r"/tables/grades/"),
-    ("report", r"/report\.html$"),
+    ("open_night", r"/tables/ledger/night=", 1),
+    ("open_night", r"/batch/batch-00001\.parquet$", 1),
+    ("prepare", r"/working/[0-9a-f]{32}\.jpg$", 2),
+    ("prepare", r"/prepared/batch-00001\.parquet$", 1),
+    ("infer", r"/predictions/batch-00000\.parquet$", 1),
+    ("grade", r"night-[0-9-]+/predictions\.parquet$", 1),
+    ("audit", r"/audit\.json$", 1),
+    ("publish", r"/tables/grades/", 1),
+    # Written when the night is claimed, and once more when everything else is published.
+    ("publish", r"/tables/ledger/night=", 1),
+    ("report", r"/report\.html$", 1),
 ]
 
 
-@pytest.mark.parametrize(("task", "key"), KILLED_AFTER)
-def test_a_night_killed_in_any_task_and_run_again_publishes_the_rows_of_an_undisturbed_one(
-    new_site, undisturbed, task, key
-):
-    site = new_site(f"killed-{task}-{len(key)}", uploads_of=undisturbed)
-    assert run_until_killed(site, key, photos_per_batch=BATCH) == -9
-    finished = {name.rsplit("/", 1)[-1].removesuffix(".json") for name in site.staged() if "/timings/" in name}
-    batches = range(len(undisturbed.published()) and -(-10 // BATCH))
-    of_task = {f"{task}-{number:05d}" for number in batches} if task in ("prepare", "infer") else {task}
-    assert of_task - finished, "the task had finished before it was killed"
+@pytest.fixture(scope="module")
+def killed(new_site, undisturbed):
+    """A night that is killed with -9 in each task, one run after the other, and then left to come to its end."""
+    site = new_site("killed", uploads_of=undisturbed)
+    exits = []
+    for task, key, time in KILLED_AFTER:
+        code = run_until_killed(site, key, time, photos_per_batch=BATCH)
+        exits.append((task, code, site.finished()))
     site.run(photos_per_batch=BATCH)
-    assert site.rows() == undisturbed.rows()
+    return site, exits
 
 
-def test_a_night_killed_at_its_last_published_object_is_completed_by_the_next_run(new_site, undisturbed):
-    site = new_site("killed-at-the-ledger", uploads_of=undisturbed)
-    # The ledger is written when the night is claimed, and again when everything else is published.
-    assert run_until_killed(site, r"/tables/ledger/night=", time=2, photos_per_batch=BATCH) == -9
-    site.run(photos_per_batch=BATCH)
+def test_each_run_was_killed_in_the_task_that_was_meant(killed):
+    _, exits = killed
+    assert [(task, code) for task, code, _ in exits] == [(task, -9) for task, _, _ in KILLED_AFTER]
+    for task, _, finished in exits:
+        assert finished.count(task) < (BATCHES if task in ("prepare", "infer") else 1)
+
+
+def test_a_night_killed_in_every_task_and_run_again_publishes_the_rows_of_an_undisturbed_one(killed, undisturbed):
+    site, _ = killed
     assert site.rows() == undisturbed.rows()
 
 
@@ -211,7 +215,11 @@ def test_every_upload_belongs_to_exactly_one_night(story):
 
 
 def test_no_referral_has_the_id_of_another_nights(story):
-    ids = [row["referral_id"] for night in (EARLIER_NIGHT, NIGHT, NEXT_NIGHT) for row in story.site.table("referrals", night)]
+    ids = [
+        row["referral_id"]
+        for night in (EARLIER_NIGHT, NIGHT, NEXT_NIGHT)
+        for row in story.site.table("referrals", night)
+    ]
     assert len(ids) == len(set(ids))
 
 
@@ -222,41 +230,31 @@ def without_a_grade(grades):
 def refused_photo_called_low_risk(grades, photos):
     row = grades.slice(0, 1)
     index = grades.column_names.index("photo_id")
-    return pa.concat_tables([grades, row.set_column(index, grades.schema.field(index), pa.array([photo_id_of(photos.blurred)]))])
+    return pa.concat_tables(
+        [grades, row.set_column(index, grades.schema.field(index), pa.array([photo_id_of(photos.blurred)]))]
+    )
 
 
-@pytest.fixture
-def graded(new_site, undisturbed, request):
-    """A night that is graded and not yet audited; returns its context and run id."""
-    context = new_site(f"graded-{request.node.callspec.id}", uploads_of=undisturbed).context()
-    plan = open_night(NIGHT, context)
-    for batch in range(len(plan.batch_sizes)):
-        prepare(plan.run_id, batch, context)
-        infer(plan.run_id, batch, context)
-    grade(plan.run_id, context)
-    return context, plan.run_id
-
-
-@pytest.mark.parametrize(
-    ("tamper", "fault"),
-    [
-        pytest.param(lambda grades, _: without_a_grade(grades), "1 graded photos have no row in grades", id="lost"),
-        pytest.param(refused_photo_called_low_risk, "1 rows of grades belong to no graded photo", id="invented"),
-    ],
-)
-def test_a_night_that_fails_its_audit_publishes_nothing_until_it_is_mended(graded, photos, tamper, fault):
-    context, run_id = graded
+def test_a_night_that_fails_its_audit_publishes_nothing_until_it_is_mended(new_site, undisturbed, photos):
+    context = new_site("tampered", uploads_of=undisturbed).context()
+    run_id = open_night(NIGHT, context).run_id
+    prepare(run_id, 0, context)
+    infer(run_id, 0, context)
+    grade(run_id, context)
     key = paths.staged_table(run_id, "grades")
     grades = pq.read_table(pa.BufferReader(context.results.get(key)))
-    tampered = io.BytesIO()
-    pq.write_table(tamper(grades, photos), tampered)
-    context.results.put(key, tampered.getvalue())
-    with pytest.raises(AuditError, match=fault):
-        audit(run_id, context)
-    with pytest.raises(AuditError, match="has not passed its audit"):
-        publish(run_id, context)
-    published = [found.key for page in context.results.pages("tables/") for found in page]
-    assert published == [paths.ledger(NIGHT)]
+    for tampered, fault in (
+        (without_a_grade(grades), "1 graded photos have no row in grades"),
+        (refused_photo_called_low_risk(grades, photos), "1 rows of grades belong to no graded photo"),
+    ):
+        body = io.BytesIO()
+        pq.write_table(tampered, body)
+        context.results.put(key, body.getvalue())
+        with pytest.raises(AuditError, match=fault):
+            audit(run_id, context)
+        with pytest.raises(AuditError, match="has not passed its audit"):
+            publish(run_id, context)
+        assert [found.key for page in context.results.pages("tables/") for found in page] == [paths.ledger(NIGHT)]
 
     grade(run_id, context)
     audit(run_id, context)

@@ -89,7 +89,11 @@ def test_a_patient_is_drawn_with_all_photos_and_as_many_patients_as_there_are() 
     sizes = {"a": 1, "b": 2, "c": 3}
     draws: list[np.ndarray] = []
 
-    bootstrap_interval(lambda rows: draws.append(rows) or 0.0, groups, resamples=50)  # type: ignore[func-returns-value]
+    def remember(rows: np.ndarray) -> float:
+        draws.append(rows)
+        return 0.0
+
+    bootstrap_interval(remember, groups, resamples=50)
 
     for rows in draws:
         drawn = {name: int((groups[rows] == name).sum()) / size for name, size in sizes.items()}

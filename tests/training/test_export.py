@@ -30,8 +30,9 @@ TEMPERATURE = 1.7
 def a_member(size: int = SIZE, seed: int = 0) -> Member:
     """MobileNetV2 as it is trained, with weights that nobody trained but whose answers differ from photo to photo."""
     torch.manual_seed(seed)
-    member = Member(torchvision.models.mobilenet_v2(weights=None, num_classes=CLASSES), size)
-    nn.init.normal_(member.backbone.classifier[1].weight, std=0.02)
+    backbone = torchvision.models.mobilenet_v2(weights=None, num_classes=CLASSES)
+    nn.init.normal_(backbone.classifier[1].weight, std=0.02)
+    member = Member(backbone, size)
     for module in member.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

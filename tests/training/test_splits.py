@@ -163,6 +163,7 @@ def test_the_split_keeps_the_numbering_of_the_corpus(split: Split) -> None:
     assert split.side.index.equals(split.corpus.index)
 
 
+@pytest.mark.filterwarnings("ignore:The least populated class")
 def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
     corpus, features = a_real_looking_corpus(photos=400)
     side = split_corpus(corpus, features, seed=7)
@@ -171,6 +172,7 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
     assert not split_corpus(corpus, features, seed=8).equals(side)
 
 
+@pytest.mark.filterwarnings("ignore:The least populated class")
 def test_what_may_leak_from_another_source_and_its_whole_group_is_trained_on() -> None:
     corpus, features = a_real_looking_corpus(photos=600)
     doubtful = corpus.index[corpus["source"] == "pad_ufes"][:30]

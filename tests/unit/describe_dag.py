@@ -27,7 +27,7 @@ def describe(dag_file: Path) -> dict[str, Any]:
     return {
         "loaded": loaded,
         "dag_id": dag.dag_id,
-        "schedule": dag.schedule,
+        "schedule": getattr(dag.schedule, "expression", dag.schedule),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "doc_md": dag.doc_md,

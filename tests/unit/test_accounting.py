@@ -326,6 +326,14 @@ def test_the_copy_of_a_refused_photo_needs_no_referral() -> None:
     assert faults_of(night) == []
 
 
+def test_a_key_that_was_listed_with_two_contents_is_looked_at_with_both() -> None:
+    night = night_of(Upload("a.jpg"), Upload("b.jpg", outcome="duplicate", same_as="a.jpg"), Upload("c.jpg"))
+    same_key = "uploads/coast/2026-11-20/a.jpg"
+    night = night.changed("photos", lambda t: with_value(t, "key", same_key, [2]))
+    night = night.changed("grades", lambda t: with_value(t, "key", same_key))
+    assert faults_of(MadeUpNight(night.tables, with_value(night.ledger, "key", same_key, [2]))) == []
+
+
 def test_a_fault_names_three_photos_and_counts_the_rest() -> None:
     night = night_of(*(Upload(f"{i}.jpg") for i in range(7)))
     (fault,) = (f for f in faults_of(night.changed("grades", lambda t: t.slice(0, 0))) if "no row in grades" in f)

@@ -111,6 +111,10 @@ def test_nights_are_worked_on_one_after_the_other_and_none_is_made_up(dag: dict[
     assert (dag["dag_id"], dag["max_active_runs"], dag["catchup"]) == ("nightly_screening", 1, False)
 
 
+def test_a_night_starts_when_the_uploads_of_its_day_are_in(dag: dict[str, Any]) -> None:
+    assert dag["schedule"] == "30 23 * * *"
+
+
 def test_the_night_may_be_named_and_is_the_day_of_the_run_otherwise(dag: dict[str, Any]) -> None:
     assert set(dag["params"]) == {"night"}
     assert dag["params"]["night"]["type"] == ["null", "string"]

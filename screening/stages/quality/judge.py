@@ -47,51 +47,46 @@ def judge_quality(
 
 
 def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
-    """Codes of all that is wrong. Of a pair such as ``soft_focus`` and ``out_of_focus`` only the worse is given."""
-    found: set[str] = set()
+    """Codes of all that is wrong. Of issues on one line, such as out_of_focus and soft_focus, only the first is given."""
+    is_lesion = m.lesion_contrast >= c.flag_contrast_below
+    is_out_of_focus = _is_below(m.focus_ratio, c.refuse_focus_below)
+    is_heavily_blurred = _is_below(m.coarse_focus_ratio, c.refuse_coarse_focus_below)
+    is_moved = _is_below(m.motion_ratio, c.refuse_motion_below)
+    is_moved_far = _is_below(m.coarse_motion_ratio, c.refuse_coarse_motion_below)
+    # Colour shows that a photo is of skin; without colour, only a lesion can.
+    is_skin = is_lesion if m.is_greyscale else m.skin_fraction >= c.refuse_skin_below
+    is_dark = m.skin_brightness < c.refuse_brightness_below or m.clipped_dark_fraction >= c.refuse_clipped_dark
+    is_glaring = m.clipped_bright_fraction >= c.flag_clipped_bright or m.lesion_glare_fraction >= c.flag_lesion_glare
+    is_blank = m.detail_grey_levels < c.refuse_detail_below or m.lesion_contrast < c.refuse_contrast_below
+    lines: tuple[dict[str, bool], ...] = (
+        {
+            "too_few_pixels": m.short_side_px < c.refuse_short_side_px,
+            "few_pixels": m.short_side_px < c.flag_short_side_px,
+        },
+        {"too_dark": is_dark, "dim": m.skin_brightness < c.flag_brightness_below},
+        {"too_bright": m.clipped_bright_fraction >= c.refuse_clipped_bright, "glare": is_glaring},
+        {"nothing_visible": is_blank, "no_lesion_found": not is_lesion},
+        {
+            "no_skin": not is_skin or m.detail_grey_levels >= c.refuse_detail_from,
+            "little_skin": not m.is_greyscale and m.border_skin_fraction < c.flag_border_skin_below,
+        },
+        {
+            "out_of_focus": is_out_of_focus or is_heavily_blurred,
+            "soft_focus": _is_below(m.focus_ratio, c.flag_focus_below),
+        },
+        {"motion_blur": is_moved or is_moved_far, "slight_motion": _is_below(m.motion_ratio, c.flag_motion_below)},
+        {
+            "lesion_too_small": is_lesion and m.lesion_fraction < c.refuse_lesion_below,
+            "lesion_small": is_lesion and m.lesion_fraction < c.flag_lesion_below,
+        },
+        {"lesion_cut_off": m.lesion_rim_fraction >= c.flag_rim},
+        {"dye_over_lesion": m.lesion_dye_fraction >= c.refuse_lesion_dye, "some_dye": m.dye_fraction >= c.flag_dye},
+        {"hair_over_lesion": m.hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
+        {"greyscale": m.is_greyscale},
+    )
+    return {code for line in lines for code in [code for code, holds in line.items() if holds][:1]}
 
-    def first(*rules: tuple[str, bool]) -> None:
-        code = next((code for code, holds in rules if holds), None)
-        if code is not None:
-            found.add(code)
 
-    first(
-        ("too_few_pixels", m.short_side_px < c.refuse_short_side_px),
-        ("few_pixels", m.short_side_px < c.flag_short_side_px),
-    )
-    first(
-        ("too_dark", m.skin_brightness < c.refuse_brightness_below),
-        ("dim", m.skin_brightness < c.flag_brightness_below),
-    )
-    first(
-        ("too_bright", m.clipped_bright_fraction >= c.refuse_clipped_bright),
-        ("glare", m.clipped_bright_fraction >= c.flag_clipped_bright),
-    )
-    first(("nothing_visible", m.detail_grey_levels < c.refuse_detail_below))
-    if m.is_greyscale:
-        found.add("greyscale")
-    else:
-        first(
-            ("no_skin", m.skin_fraction < c.refuse_skin_below),
-            ("little_skin", m.border_skin_fraction < c.flag_border_skin_below),
-        )
-    if m.focus_ratio is not None:
-        is_blurred = m.focus_ratio < c.refuse_focus_below
-        is_heavily_blurred = m.coarse_focus_ratio is not None and m.coarse_focus_ratio < c.refuse_coarse_focus_below
-        first(("out_of_focus", is_blurred or is_heavily_blurred), ("soft_focus", m.focus_ratio < c.flag_focus_below))
-    if m.motion_ratio is not None:
-        first(
-            ("motion_blur", m.motion_ratio < c.refuse_motion_below),
-            ("slight_motion", m.motion_ratio < c.flag_motion_below),
-        )
-    if m.lesion_contrast < c.flag_contrast_below:
-        found.add("no_lesion_found")
-    else:
-        first(
-            ("lesion_too_small", m.lesion_fraction < c.refuse_lesion_below),
-            ("lesion_small", m.lesion_fraction < c.flag_lesion_below),
-        )
-    first(("lesion_cut_off", m.lesion_rim_fraction >= c.flag_rim))
-    first(("dye_over_lesion", m.lesion_dye_fraction >= c.refuse_lesion_dye), ("some_dye", m.dye_fraction >= c.flag_dye))
-    first(("hair_over_lesion", m.hair_fraction >= c.refuse_hair), ("some_hair", m.hair_fraction >= c.flag_hair))
-    return found
+def _is_below(measure: float | None, limit: float) -> bool:
+    """A ratio that is None was taken of a blank photo, which has an issue of its own."""
+    return measure is not None and measure < limit

@@ -69,7 +69,9 @@ def find_lesion(colour: np.ndarray) -> Lesion:
     spread = 1.48 * np.median(np.abs(plain - skin), axis=0) + 1.0
     distance = np.sqrt((((cv2.GaussianBlur(lab, (0, 0), _LESION_BLUR_PX) - skin) / spread) ** 2).sum(axis=2))
     intercept, by_distance, by_radius2 = _LESION_FIT
-    likely = 1.0 / (1.0 + np.exp(-(intercept + by_distance * np.minimum(distance, _DISTANCE_CAP) + by_radius2 * radius2)))
+    likely = 1.0 / (
+        1.0 + np.exp(-(intercept + by_distance * np.minimum(distance, _DISTANCE_CAP) + by_radius2 * radius2))
+    )
     lesion = _heaviest_part(likely > likely.max() / 2, likely)
     contrast = float(distance[lesion].mean())
     grown = _parts_touching(distance > _GROWN_SHARE * contrast, lesion)
