@@ -40,8 +40,23 @@ def main() -> None:
     try:
         app()
     except (ScreeningError, StackError) as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
+        print_error(error)
         sys.exit(1)
+
+
+def print_error(error: Exception) -> None:
+    """Print an error of ours on stderr: one line, or more only where it quotes a part's log."""
+    lines = str(error).splitlines() if isinstance(error, StackError) else [str(error)]
+    text = "\n".join(map(_printable, lines))
+    # Without soft_wrap a message is broken at 80 columns where stderr is a file.
+    Console(stderr=True).print(
+        f"{type(error).__name__}: {text}", style="bold red", markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def _printable(text: str) -> str:
+    """The text on one line that any terminal takes: a file's name may hold line breaks, and bytes that are no UTF-8."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @app.callback()
@@ -250,7 +265,8 @@ def _print_answer(answer: dict[str, Any]) -> None:
     from screening.taxonomy import load_taxonomy
 
     taxonomy = load_taxonomy()
-    console.print(f"\n[bold]{answer['photo']}[/bold]")
+    console.print()
+    console.print(_printable(answer["photo"]), style="bold", markup=False, highlight=False, soft_wrap=True)
     verdict = answer["verdict"] + (
         f" ({', '.join(answer.get('issues') or [answer['reason']])})" if answer.get("reason") else ""
     )

@@ -66,15 +66,15 @@ class QualityCutoffs:
     flag_border_skin_below: float = 0.3
     """Passed by 99.5 % of clinical photos and 96 % of dermoscopic ones."""
 
-    refuse_focus_below: float = 0.235
+    refuse_focus_below: float = 0.23
     """Defocus; refuses 2 % of clinical photos as published."""
-    flag_focus_below: float = 0.27
+    flag_focus_below: float = 0.25
     """A disc of 3 of 512 pixels halves the detail to this."""
     refuse_coarse_focus_below: float = 0.205
     """Heavy defocus, in which noise is sharper than the photo; refuses 1 % of dermoscopic photos."""
-    refuse_motion_below: float = 0.25
+    refuse_motion_below: float = 0.255
     """A move of 15 of 512 pixels; refuses 1 % of clinical photos."""
-    refuse_coarse_motion_below: float = 0.215
+    refuse_coarse_motion_below: float = 0.2
     """A move of 30 of 512 pixels."""
     flag_motion_below: float = 0.285
     """A move of 10 of 512 pixels."""
@@ -86,7 +86,7 @@ class QualityCutoffs:
     flag_rim: float = 0.5
     """The most cut-off 6 % of clinical photos; finds a third of lesions that were cut on purpose."""
 
-    refuse_lesion_dye: float = 0.9
+    refuse_lesion_dye: float = 0.85
     """More than any published lesion, blue naevi included (0.87)."""
     flag_dye: float = 0.01
     """Ink ratings of ../shared/data/artefacts."""

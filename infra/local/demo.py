@@ -28,7 +28,7 @@ from infra.local.rendered_photos import render_night
 from infra.local.settings import StackSettings, load_settings
 from infra.local.stack import start
 from infra.local.state import StateFiles
-from screening.cli import print_accounting
+from screening.cli import print_accounting, print_error
 from screening.contracts import LEDGER
 from screening.edges import paths
 from screening.edges.tables import iter_table
@@ -170,5 +170,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except (ScreeningError, StackError) as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        print_error(error)
         sys.exit(1)

@@ -29,7 +29,7 @@ FIRST_TRIES = 3
 BACK_OFF_S = (0.2, 1.0, 3.0, 10.0)
 STEADY_S = 60.0
 """A part that ran this long begins the back-off anew."""
-FAILED_CHECKS = 2
+FAILED_CHECKS = 3
 """So often in a row may a running part fail its check before it is started again."""
 POLL_S = 0.1
 

@@ -26,8 +26,8 @@ from screening.edges.release import load_release
 from screening.errors import ScreeningError
 
 PYTHON = "3.11"
-CANARY_S = 10.0
-"""An answer takes milliseconds; this leaves room for a full queue before it."""
+CANARY_S = 30.0
+"""An answer takes milliseconds; a full queue or a starved machine must not pass for a dead server."""
 DRAIN_S = 20
 """How long a stopping server may finish the requests that it has."""
 

@@ -1,7 +1,7 @@
 """An S3 bucket as the object store: AWS, Ceph, MinIO and others that speak S3.
 
-Retries are ours, not botocore's: its standard mode first waits 50 ms and doubles that, so that eight attempts are used
-up within seconds of a server's 503, and all threads share a quota of 35 retries (botocore 1.44, measured).
+Retries are ours, not botocore's: its standard mode first waits 50 ms and doubles that, so that eight attempts of a plain
+503 were over in 2 to 5 s, and all threads share a quota of 35 retries (botocore 1.44, measured). Ours outlast a minute.
 No log line and no message holds credentials, a signature or a body; log lines hold no key either, since uploaders put
 names of people into file names.
 """

@@ -65,14 +65,14 @@ def iter_table(store: Store, key: str, contract: Contract, columns: Sequence[str
         MissingObjectError: there is no such object.
         ContractError: it is no Parquet, a column is unknown, or a chunk breaks the contract.
     """
-    part = contract if columns is None else _part_of(contract, columns)
-    names = [c.name for c in part.columns]
+    wanted = [c.name for c in contract.columns] if columns is None else _in_order(contract, columns)
+    # The key is read along in any case: a key that stands twice is never overlooked.
+    part = replace(contract, columns=tuple(c for c in contract.columns if c.name in {*wanted, *contract.key}))
     with _opened(store, key, contract) as file:
-        if columns is None and file.schema_arrow.names != names:
-            check_table(file.schema_arrow.empty_table(), contract)  # says which columns are missing
         try:
-            for batch in file.iter_batches(CHUNK_ROWS, columns=names):
-                yield check_table(pa.Table.from_batches([batch]), part)
+            _check_columns(file.schema_arrow, contract)
+            for batch in file.iter_batches(CHUNK_ROWS, columns=[c.name for c in part.columns]):
+                yield check_table(pa.Table.from_batches([batch]), part).select(wanted)
         except (pa.ArrowException, OSError) as error:
             raise _broken(key, contract) from error
 
@@ -130,7 +130,7 @@ class TableWriter:
             self._folder.cleanup()
 
     def _write_row_group(self) -> None:
-        self._file.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=CHUNK_ROWS)
+        self._file.write_table(pa.concat_tables(self._waiting), row_group_size=CHUNK_ROWS)
         self._waiting, self._waiting_rows = [], 0
 
     def _check_keys(self) -> None:
@@ -152,15 +152,18 @@ def _hash_keys(table: pa.Table, contract: Contract) -> np.ndarray:
     return np.fromiter((hash(row) for row in zip(*columns, strict=True)), dtype=np.int64, count=table.num_rows)
 
 
-def _part_of(contract: Contract, columns: Sequence[str]) -> Contract:
-    known = {c.name for c in contract.columns}
-    unknown = sorted(set(columns) - known)
+def _in_order(contract: Contract, columns: Sequence[str]) -> list[str]:
+    known = [c.name for c in contract.columns]
+    unknown = sorted(set(columns) - set(known))
     if unknown:
         raise ContractError(f"table {contract.name} has no columns {unknown}")
-    kept = tuple(c for c in contract.columns if c.name in columns)
-    # Without all of its key's columns a row need not be unique: then nothing is promised but each value.
-    names = {c.name for c in kept}
-    return replace(contract, columns=kept, key=contract.key if names.issuperset(contract.key) else ())
+    return [name for name in known if name in columns]
+
+
+def _check_columns(found: pa.Schema, contract: Contract) -> None:
+    """Also where only some columns are read: a table of another kind is not read by luck."""
+    if found.names != contract.schema.names:
+        check_table(found.empty_table(), contract)
 
 
 def _opened(store: Store, key: str, contract: Contract) -> pq.ParquetFile:

@@ -19,7 +19,7 @@ from infra.local.rendered_photos import render_night
 
 REAL_PHOTOS = Path(os.environ.get("REAL_PHOTOS", "../shared/data/pad_ufes/images"))
 PHONE = (4000, 3000)
-PICTURES = 40
+PICTURES = 24
 
 
 def phone_photos(folder: Path, count: int) -> Path:

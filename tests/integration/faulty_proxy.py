@@ -1,8 +1,10 @@
-"""An HTTP proxy in front of a real server, which fails on demand as networks and servers do."""
+"""Proxies in front of a real server, which fail on demand as networks and servers do."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import threading
 import time
 from collections import deque
@@ -130,3 +132,52 @@ class FaultyProxy:
         request.end_headers()
         if request.command != "HEAD":
             request.wfile.write(text)
+
+
+class SilentProxy:
+    """Passes the bytes of any protocol on, and on demand keeps them for a while: a network that swallows packets."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._upstream = (host, port)
+        self._flows = threading.Event()
+        self._flows.set()
+        self._open: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def silent_for(self, seconds: float) -> None:
+        """Nothing passes for so long; then everything that waited does."""
+        self._flows.clear()
+        threading.Timer(seconds, self._flows.set).start()
+
+    def __enter__(self) -> SilentProxy:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flows.set()
+        for each in (self._listening, *self._open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(self._upstream)
+                self._open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # either side has gone
+            while part := source.recv(65536):
+                self._flows.wait()
+                target.sendall(part)
+            target.shutdown(socket.SHUT_WR)

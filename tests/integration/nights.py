@@ -224,11 +224,15 @@ def run_screening(
     folder: Path, *words: str, timeout_s: float = 240.0, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command ``screening`` in ``folder``, without the settings of whoever runs the tests."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SCREENING_", "AWS_"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SCREENING_", "AWS_")) and name != "COLUMNS"
+    }
     return subprocess.run(
         [str(Path(sys.executable).with_name("screening")), *words],
         cwd=folder,
-        env=clean | {"SCREENING_MODEL_REPOSITORY": str(MODEL_REPOSITORY), "COLUMNS": "200"} | variables,
+        env=clean | {"SCREENING_MODEL_REPOSITORY": str(MODEL_REPOSITORY)} | variables,
         check=False,
         capture_output=True,
         text=True,

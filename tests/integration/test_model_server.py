@@ -13,6 +13,7 @@ import pytest
 from screening.edges.model_server import Inferred, ModelServer
 from screening.edges.release import MemberOfRelease, Release
 from screening.errors import ContractError, MissingError, ModelServerUnavailableError, ScreeningError
+from tests.integration.faulty_proxy import SilentProxy
 from tests.integration.triton_fixture import (
     ANSWERS_LOGITS,
     ANSWERS_NAN,
@@ -271,15 +272,20 @@ def test_a_server_killed_for_good_is_unavailable_and_what_came_before_was_right(
     assert_answered(answers, given[: len(answers)])
 
 
-def test_a_server_that_freezes_and_goes_on_costs_no_photo(broken_triton):
+def test_a_network_that_falls_silent_and_comes_back_costs_no_photo(triton):
     given = photos(40)
     answers: list[Inferred] = []
-    with connect(broken_triton, timeout_s=2.0) as server:
+    with (
+        SilentProxy("127.0.0.1", triton.ports.grpc) as proxy,
+        ModelServer(
+            proxy.address, tiny_release(),
+            timeout_s=1.0, attempts=40, in_flight=3, batch_photos=4, wait_s=lambda _: 0.1,
+        ) as server,
+    ):  # fmt: skip
         for answer in server.infer(given):
             answers.append(answer)
             if len(answers) == 10:
-                broken_triton.pause()
-                _later(3.0, broken_triton.go_on)
+                proxy.silent_for(2.5)
     assert_answered(answers, given)
 
 

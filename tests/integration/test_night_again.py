@@ -134,6 +134,8 @@ class Story:
         site.run(EARLIER_NIGHT)
         self.after_back_fill = site.published()
 
+        # What a night has published stays, also when the uploader then takes a photo away.
+        site.delete(paths.upload(PROGRAMME, NIGHT, "late.jpg"))
         for night in (NIGHT, NEXT_NIGHT, EARLIER_NIGHT):
             site.run(night, photos_per_batch=1)
         self.after_running_all_again = site.published()

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,13 +167,6 @@ class TritonUnderTest:
             self._server.wait()
             self._server = None
 
-    def pause(self) -> None:
-        """Freeze it: connections stay open and nothing answers."""
-        self._signal_all(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self._signal_all(signal.SIGCONT)
-
     def kill_member(self, name: str) -> None:
         """Kill the python process behind a member; Triton goes on calling it ready."""
         stubs = [stub for stub in self._stubs() if any(f"/{name}/" in word for word in stub.cmdline())]
@@ -195,10 +187,6 @@ class TritonUnderTest:
         children = psutil.Process(self._server.pid).children(recursive=True)
         return [child for child in children if "stub" in child.name()]
 
-    def _signal_all(self, number: int) -> None:
-        assert self._server is not None
-        os.killpg(self._server.pid, number)
-
 
 @contextlib.contextmanager
 def running_triton(folder: Path) -> Iterator[TritonUnderTest]:
@@ -210,12 +198,3 @@ def running_triton(folder: Path) -> Iterator[TritonUnderTest]:
         yield server
     finally:
         server.kill()
-
-
-def wait_for(condition: object, seconds: float = 30.0) -> None:
-    """Wait until ``condition()`` is true."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)

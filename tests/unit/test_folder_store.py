@@ -44,7 +44,7 @@ def keys_of(store: Store, prefix: str = "") -> list[str]:
 
 
 def write(folder: Path, name: str | bytes, content: bytes = b"x") -> None:
-    path = Path(os.fsdecode(os.path.join(os.fsencode(folder), os.fsencode(name))))
+    path = folder / os.fsdecode(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
@@ -332,11 +332,11 @@ def test_what_may_not_be_written_or_entered_is_refused(folder, store):
 
 def test_folders_nest_deeper_than_calls_may(folder, store):
     depth = sys.getrecursionlimit() + 200
-    path = str(folder)
+    path = folder
     for _ in range(depth):
-        path += "/d"
-        os.mkdir(path)
-    Path(path, "photo.jpg").write_bytes(b"x")
+        path /= "d"
+        path.mkdir()
+    (path / "photo.jpg").write_bytes(b"x")
     try:
         (found,) = keys_of(store)
         assert found.count("/") == depth

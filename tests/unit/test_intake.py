@@ -88,7 +88,10 @@ def test_nothing_is_known_at_first() -> None:
 
 
 def test_a_key_that_is_no_unicode_can_be_known() -> None:
-    assert ("\udcff.jpg", "1") in KnownKeys([("\udcff.jpg", "1")])
+    known = KnownKeys([("\udcff.jpg", "1")])
+
+    assert ("\udcff.jpg", "1") in known
+    assert ("\udcfe.jpg", "1") not in known
 
 
 # Batches

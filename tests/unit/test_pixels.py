@@ -329,6 +329,16 @@ def test_shrinking_keeps_the_shape_and_never_enlarges(width: int, height: int, l
     assert abs(found.shape[1] - max(1, width * scale)) <= 0.5 + 1e-9
 
 
+def test_what_is_too_fine_for_the_working_size_becomes_its_mean_and_no_false_pattern() -> None:
+    chessboard = (np.indices((1500, 2000)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+
+    pixels = decoded(saved(chessboard, "PNG")).pixels
+
+    assert pixels.shape == (768, 1024, 3)
+    assert np.abs(pixels.astype(int) - 127).max() < 40
+    assert np.abs(model_pixels(encode_working_copy(pixels)).astype(int) - 127).max() < 12
+
+
 # Turning
 
 # Orientation → the stored picture, given the upright one (EXIF 2.32, tag 274).

@@ -79,7 +79,7 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             "lesion_too_small": is_lesion and m.lesion_fraction < c.refuse_lesion_below,
             "lesion_small": is_lesion and m.lesion_fraction < c.flag_lesion_below,
         },
-        {"lesion_cut_off": m.lesion_rim_fraction >= c.flag_rim},
+        {"lesion_cut_off": is_lesion and m.lesion_rim_fraction >= c.flag_rim},
         {"dye_over_lesion": m.lesion_dye_fraction >= c.refuse_lesion_dye, "some_dye": m.dye_fraction >= c.flag_dye},
         {"hair_over_lesion": m.hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
         {"greyscale": m.is_greyscale},

@@ -29,12 +29,14 @@ DETAIL_LONG_SIDE = 512
 # How far a region reaches over the lesion, of the long side. A blurred lesion on sharp skin is seen only close to it;
 # motion is that of the whole frame and needs edges, hair lies beside the lesion, too.
 _EDGE, _SURROUNDINGS = 3 / 128, 11 / 128
-_FINE_SIGMA_PX, _COARSE_SIGMA_PX = 1.0, 3.0  # two octaves of detail: screening/../FACTS, checked in docs/decisions/0006
+_FINE_SIGMA_PX, _COARSE_SIGMA_PX = 1.0, 3.0  # what is fine, and what is middling
 _MOTION_FINE_SIGMA_PX = 1.2  # at COLOUR_LONG_SIDE: diagonal neighbours are 1.4 pixels apart
+_WIDEST_FILTER_PX = 10  # half of the 19 pixels in which a sigma of 3 is all but complete, and one of the median filter
 _STRONGEST_DETAIL = 0.05  # share of the region: edges, where detail outweighs the camera's noise
-_HAIR_WIDTH_PX = 9  # at DETAIL_LONG_SIDE: hair is narrower (FACTS, Lee et al. 1997 used 11 on larger photos)
+_HAIR_WIDTH_PX = 9  # at DETAIL_LONG_SIDE: hair is narrower
 _HAIR_GREY_LEVELS = 15  # darker or brighter than the skin beside it
 _HAIR_LENGTH = 0.08  # of the long side: shorter streaks are skin texture
+_HAIR_BOX = 0.12  # of the long side: how far hair is followed beyond the region
 _HAIR_THINNESS = 0.1  # area over squared length: a straight line of 9 by 90 pixels has 0.1
 _CALM_LONG_SIDE = 256  # smaller photos are not median-filtered before hair is sought: hair is one pixel wide in them
 _BLACK_LEVEL, _WHITE_LEVEL = 5, 250  # grey levels; within five of the ends, as JPEG ripples
@@ -98,8 +100,8 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
     detail, focus = _measure_focus(grey, enlarge(edge, grey))
     _, coarse_focus = _measure_focus(small_grey, enlarge(edge, small_grey))
     smallest_grey = shrink(small_grey, LESION_LONG_SIDE)
-    is_white = cv2.compare(small_grey, _WHITE_LEVEL, cv2.CMP_GE)
-    skin_luma = small_grey[skin > 0]
+    is_white = small_grey >= _WHITE_LEVEL
+    skin_luma = small_grey[::2, ::2][skin[::2, ::2] > 0]
     return QualityMeasures(
         detail_grey_levels=detail,
         focus_ratio=focus,
@@ -115,7 +117,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         lesion_dye_fraction=_share(dye[lesion_mask > 0]),
         hair_fraction=_measure_hair(grey, dye, enlarge(surroundings, grey)),
         skin_brightness=float(np.median(skin_luma if skin_luma.size else small_grey)) / 255.0,
-        clipped_dark_fraction=_share(cv2.compare(small_grey, _BLACK_LEVEL, cv2.CMP_LE)),
+        clipped_dark_fraction=_share(small_grey <= _BLACK_LEVEL),
         clipped_bright_fraction=_share(is_white),
         lesion_glare_fraction=_share(is_white[lesion_mask > 0]),
         short_side_px=min(photo.header.width, photo.header.height),
@@ -136,74 +138,89 @@ def _rim(mask: np.ndarray, width: float) -> np.ndarray:
     return np.concatenate([side.ravel() for side in sides])
 
 
+def _box_around(region: np.ndarray, reach: int) -> tuple[slice, slice]:
+    """The rows and columns of a region and ``reach`` pixels more on every side."""
+    x, y, width, height = cv2.boundingRect(region)
+    return slice(max(0, y - reach), y + height + reach), slice(max(0, x - reach), x + width + reach)
+
+
 def _measure_focus(grey: np.ndarray, region: np.ndarray) -> tuple[float, float | None]:
     """Middling detail in grey levels, and the ratio of fine to middling detail on the region's strongest edges."""
-    x, y, width, height = cv2.boundingRect(region)
-    reach = 10  # pixels: what the widest filter sees
-    box = np.s_[max(0, y - reach) : y + height + reach, max(0, x - reach) : x + width + reach]
+    box = _box_around(region, _WIDEST_FILTER_PX)
     calm = cv2.medianBlur(grey[box], 3).astype(np.float32)
     fine = cv2.GaussianBlur(calm, (7, 7), _FINE_SIGMA_PX)
     middling = fine - cv2.GaussianBlur(calm, (19, 19), _COARSE_SIGMA_PX)
     inside = region[box] > 0
-    middling = middling[inside]
-    return float(middling.std()), _slope((calm - fine)[inside], middling)
+    return float(middling[inside].std()), _slope(calm - fine, middling, inside)
 
 
-def _slope(fine: np.ndarray, middling: np.ndarray) -> float | None:
-    """How much fine detail goes with the strongest middling detail (least squares; noise does not go with it)."""
-    strength = np.abs(middling)
+def _slope(fine: np.ndarray, middling: np.ndarray, inside: np.ndarray) -> float | None:
+    """How much fine detail goes with middling detail at the strongest edges (least squares; noise does not go with it).
+
+    Middling detail is strongest beside an edge and nothing on it, fine detail the other way round: so each pixel counts
+    as strong as its strongest neighbour.
+    """
+    strength = cv2.dilate(np.abs(middling), np.ones((3, 3), np.uint8))[inside]
     if not strength.any():
         return None
     place = int(strength.size * (1.0 - _STRONGEST_DETAIL))
     strongest = strength >= np.partition(strength, place)[place]
-    fine, middling = fine[strongest], middling[strongest]
+    fine, middling = fine[inside][strongest], middling[inside][strongest]
     return max(0.0, float(fine @ middling) / float(middling @ middling))
 
 
 def _measure_motion(grey: np.ndarray, region: np.ndarray) -> float | None:
     """The focus ratio along four directions: weakest squared over strongest. A moved camera blurs along one only."""
+    margin = _WIDEST_FILTER_PX  # it must not reach over the frame's rim
+    if min(grey.shape) <= 2 * margin:
+        return None
     calm = cv2.medianBlur(grey, 3)
-    height, width = calm.shape
-    inside = region.copy()
-    margin = 10  # pixels: the widest filter must not reach over the frame's rim
-    inside[:margin] = inside[-margin:] = 0
-    inside[:, :margin] = inside[:, -margin:] = 0
-    # Rows of one pixel more or less put diagonal neighbours below each other, rows of one pixel horizontal ones.
-    ratios = []
-    for row_length, step in ((width, 1.0), (1, 1.0), (width + 1, 2**0.5), (width - 1, 2**0.5)):
-        ratios.append(_slope_along_columns(calm, inside, row_length, step))
-    known = [r for r in ratios if r is not None]
+    inside = np.zeros_like(region)
+    inside[margin:-margin, margin:-margin] = region[margin:-margin, margin:-margin]
+    width = grey.shape[1]
+    diagonal = 2**0.5  # pixels between diagonal neighbours
+    ratios = [
+        _slope_along_columns(calm, inside, 1.0),
+        _slope_along_columns(calm.T, inside.T, 1.0),
+        _slope_along_columns(_in_rows_of(calm, width + 1), _in_rows_of(inside, width + 1), diagonal),
+        _slope_along_columns(_in_rows_of(calm, width - 1), _in_rows_of(inside, width - 1), diagonal),
+    ]
+    known = [ratio for ratio in ratios if ratio is not None]
     if not known or max(known) == 0.0:
         return None
     return min(known) ** 2 / max(known)
 
 
-def _slope_along_columns(grey: np.ndarray, inside: np.ndarray, row_length: int, step: float) -> float | None:
-    if row_length == 1:
-        lines, mask = grey.T, inside.T
-    else:
-        rows = grey.size // row_length
-        lines, mask = (a.ravel()[: rows * row_length].reshape(rows, row_length) for a in (grey, inside))
-    lines = np.ascontiguousarray(lines).astype(np.float32)
-    none = np.ones(1, np.float32)
-    fine = cv2.sepFilter2D(lines, -1, none, cv2.getGaussianKernel(7, _MOTION_FINE_SIGMA_PX / step, cv2.CV_32F))
-    coarse = cv2.sepFilter2D(lines, -1, none, cv2.getGaussianKernel(17, _COARSE_SIGMA_PX / step, cv2.CV_32F))
-    chosen = mask > 0
-    return _slope(lines[chosen] - fine[chosen], fine[chosen] - coarse[chosen])
+def _in_rows_of(image: np.ndarray, length: int) -> np.ndarray:
+    """The same pixels in rows that are one longer or shorter: what was diagonal is now below each other."""
+    rows = image.size // length
+    return image.ravel()[: rows * length].reshape(rows, length)
+
+
+def _slope_along_columns(grey: np.ndarray, inside: np.ndarray, step: float) -> float | None:
+    """The focus ratio from detail along the columns, whose pixels are ``step`` apart."""
+    lines = np.ascontiguousarray(grey).astype(np.float32)
+    across = np.ones(1, np.float32)
+    fine = cv2.sepFilter2D(lines, -1, across, cv2.getGaussianKernel(7, _MOTION_FINE_SIGMA_PX / step, cv2.CV_32F))
+    coarse = cv2.sepFilter2D(lines, -1, across, cv2.getGaussianKernel(17, _COARSE_SIGMA_PX / step, cv2.CV_32F))
+    return _slope(lines - fine, fine - coarse, np.ascontiguousarray(inside) > 0)
 
 
 def _measure_hair(grey: np.ndarray, dye: np.ndarray, region: np.ndarray) -> float:
     """Share of the region under long thin lines that are darker or brighter than the skin beside them; ink is no hair."""
-    calm = cv2.medianBlur(grey, 3) if max(grey.shape) > _CALM_LONG_SIDE else grey
+    shortest = _HAIR_LENGTH * max(grey.shape)
+    # Hair that leaves the box is long enough without its ends.
+    box = _box_around(region, round(_HAIR_BOX * max(grey.shape)))
+    calm = cv2.medianBlur(grey[box], 3) if max(grey.shape) > _CALM_LONG_SIDE else grey[box]
+    ink = enlarge(cv2.dilate(dye, np.ones((3, 3), np.uint8)), grey)[box]
     width = np.ones((_HAIR_WIDTH_PX, _HAIR_WIDTH_PX), np.uint8)
-    ink = enlarge(cv2.dilate(dye, np.ones((3, 3), np.uint8)), grey)
-    inside = region > 0
+    inside = region[box] > 0
     hair = np.zeros(int(np.count_nonzero(inside)), bool)
     for operation in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
         _, lines = cv2.threshold(cv2.morphologyEx(calm, operation, width), _HAIR_GREY_LEVELS, 255, cv2.THRESH_BINARY)
         _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.subtract(lines, ink), connectivity=8)
         length = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-        is_hair = (length > _HAIR_LENGTH * max(grey.shape)) & (stats[:, cv2.CC_STAT_AREA] < _HAIR_THINNESS * length**2)
+        is_hair = (length > shortest) & (stats[:, cv2.CC_STAT_AREA] < _HAIR_THINNESS * length**2)
         is_hair[0] = False  # the background
         if is_hair.any():
             hair |= is_hair[labels[inside]]

@@ -166,7 +166,7 @@ def _parts_touching(truth: np.ndarray, seed: np.ndarray) -> np.ndarray:
     count, labels = cv2.connectedComponents(_mask(truth | seed), connectivity=4)
     is_touched = np.zeros(count, bool)
     is_touched[labels[seed]] = True
-    return is_touched[labels]
+    return np.asarray(is_touched[labels])
 
 
 def _parts_inside(truth: np.ndarray) -> np.ndarray:
@@ -176,4 +176,4 @@ def _parts_inside(truth: np.ndarray) -> np.ndarray:
     is_inside[0] = False
     for rim in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         is_inside[rim] = False
-    return is_inside[labels]
+    return np.asarray(is_inside[labels])
