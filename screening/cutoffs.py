@@ -72,7 +72,7 @@ class QualityCutoffs:
     """A disc of 3 of 512 pixels halves the detail to this."""
     refuse_coarse_focus_below: float = 0.205
     """Heavy defocus, in which noise is sharper than the photo; refuses 1 % of dermoscopic photos."""
-    refuse_motion_below: float = 0.255
+    refuse_motion_below: float = 0.25
     """A move of 15 of 512 pixels; refuses 1 % of clinical photos."""
     refuse_coarse_motion_below: float = 0.2
     """A move of 30 of 512 pixels."""

@@ -21,7 +21,7 @@ from screening.edges.release import load_release
 from screening.stages.ensemble import ENSEMBLE
 from screening.tasks.context import run_id_of
 from screening.taxonomy import load_taxonomy
-from tests.integration.nights import MODEL_REPOSITORY, NIGHT, Site, distinct, manifest, photo_id_of
+from tests.integration.nights import MODEL_REPOSITORY, NIGHT, distinct, manifest, photo_id_of
 
 pytestmark = pytest.mark.stack
 
@@ -41,10 +41,9 @@ def airflow(stack):
 
 
 @pytest.fixture(scope="module")
-def site(new_site, stack):
+def site(new_site):
     """The buckets themselves, where the DAG looks."""
-    new_site("")  # puts the keys into the environment
-    return Site(stack, "", "")
+    return new_site("")
 
 
 @pytest.fixture(scope="module")

@@ -191,9 +191,9 @@ def test_dead_python_stubs_are_loaded_anew_by_the_night_itself(stack, new_site, 
 
 
 @pytest.fixture(scope="module")
-def disturbed_dag(stack, undisturbed, files):
+def disturbed_dag(stack, new_site, undisturbed, files):
     """A run of the DAG whose task is killed with -9 and whose database is restarted; its end and its task instances."""
-    site = Site(stack, "", "")
+    site = new_site("")
     site.upload(files, PROGRAMME, FAULT_NIGHT)
     airflow = AirflowApi(stack.settings.airflow_url, "admin", stack.airflow_password)
     airflow.unpause(DAG, 120)

