@@ -30,6 +30,8 @@ app = typer.Typer(
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""
+_of_local_stack: set[str] = set()
+"""Variables that came from the file, not from the caller's environment."""
 FOLDER_PROGRAMME = "folder"
 """Programme of the photos of `screening screen`, which come from no programme."""
 _OWN_FOLDERS = ("tables", "runs", "reports")
@@ -78,8 +80,9 @@ def _read_env_file(default: Path) -> None:
     if file.is_file():
         for line in file.read_text().splitlines():
             name, found, value = line.partition("=")
-            if found and not name.startswith("#"):
-                os.environ.setdefault(name.strip(), value.strip())
+            if found and not name.startswith("#") and name.strip() not in os.environ:
+                os.environ[name.strip()] = value.strip()
+                _of_local_stack.add(name.strip())
 
 
 @contextmanager
@@ -202,7 +205,8 @@ def _triton(settings: Settings) -> Iterator[Settings]:
         with connect_model_server(settings.model_copy(update={"triton_attempts": 1}), release) as server:
             server.canary()
     except (ModelServerUnavailableError, MissingError):
-        if PREFIX + "TRITON_URL" in os.environ:
+        # A Triton that somebody named must answer; that of the local stack may be stopped.
+        if PREFIX + "TRITON_URL" in os.environ and PREFIX + "TRITON_URL" not in _of_local_stack:
             raise
     else:
         yield settings

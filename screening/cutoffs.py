@@ -86,7 +86,7 @@ class QualityCutoffs:
     flag_rim: float = 0.5
     """The most cut-off 6 % of clinical photos; finds a third of lesions that were cut on purpose."""
 
-    refuse_lesion_dye: float = 0.85
+    refuse_lesion_dye: float = 0.8
     """More than any published lesion, blue naevi included (0.87)."""
     flag_dye: float = 0.01
     """Ink ratings of ../shared/data/artefacts."""

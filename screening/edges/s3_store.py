@@ -73,6 +73,7 @@ class S3Store:
     """The objects of one bucket below a prefix; see ``Store``.
 
     One boto3 client serves all threads (clients are thread-safe, sessions are not); it is made at the first request.
+    The rights must include ``s3:ListBucket``: without it, AWS refuses (403) to say that an object is missing.
     """
 
     def __init__(  # noqa: PLR0913  each is a setting of its own

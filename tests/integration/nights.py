@@ -51,7 +51,8 @@ NEXT_NIGHT = NIGHT + timedelta(days=1)
 PROGRAMME = "north"
 MODEL_REPOSITORY = REPOSITORY / "model_repository"
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from screening.edges.release import load_release
 from screening.stages.ensemble import ENSEMBLE
 from screening.tasks.context import run_id_of
 from screening.taxonomy import load_taxonomy
-from tests.integration.nights import MODEL_REPOSITORY, NIGHT, distinct, manifest, photo_id_of
+from tests.integration.nights import MODEL_REPOSITORY, NIGHT, Rows, distinct, manifest, photo_id_of
 
 pytestmark = pytest.mark.stack
 
@@ -56,14 +56,14 @@ def files(photos):
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the DAG: its id, state and task instances; ``traces`` are its logs and its XComs."""
+    """A run of the DAG: its id, state and task instances."""
 
     run: str
     state: str
-    instances: list[dict]
+    instances: Rows
     seconds: float
 
-    def of(self, task: str) -> list[dict]:
+    def of(self, task: str) -> Rows:
         return [instance for instance in self.instances if instance["task_id"].rsplit(".", 1)[-1] == task]
 
 

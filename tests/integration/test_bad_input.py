@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from tests.integration.nights import (
     NEXT_NIGHT,
     NIGHT,
     PROGRAMME,
+    Rows,
     distinct,
     manifest,
     photo_id_of,
@@ -227,11 +229,14 @@ class Night:
     """What a night made of the upload: rows of its tables, and the figures of its summary."""
 
     expected: dict[str, File]
-    photos: list[dict]
-    grades: list[dict]
-    quality: list[dict]
-    issues: list[dict]
-    summary: dict
+    summary: dict[str, Any]
+    photos: Rows
+    grades: Rows
+    quality: Rows
+    issues: Rows
+
+
+TABLES = ("photos", "grades", "quality", "manifest_issues")
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +246,9 @@ def screened_folder(stack, folder):
     done = run_screening(place, "screen", "photos", "--out", "out", SCREENING_TRITON_URL=triton)
     assert done.returncode == 0, done.stderr
     out = place / "out"
-    tables = {
-        table: [row for path in sorted((out / "tables" / table).rglob("*.parquet")) for row in read_rows(path)]
-        for table in ("photos", "grades", "quality", "manifest_issues")
-    }
-    return Night(folder.expected, *tables.values(), summary=json.loads((out / "summary.json").read_text()))
+    parts = [sorted((out / "tables" / table).rglob("*.parquet")) for table in TABLES]
+    tables = [[row for part in of_table for row in read_rows(part)] for of_table in parts]
+    return Night(folder.expected, json.loads((out / "summary.json").read_text()), *tables)
 
 
 KEY_BYTES = 1024
@@ -285,9 +288,9 @@ def screened_bucket(new_site, folder, photos, stack):
     # What cannot be read cannot be uploaded.
     uploaded = {n: file for n, file in folder.expected.items() if file.reason != "unreadable_file"}
     expected = {paths.upload(PROGRAMME, NIGHT, n): file for n, file in uploaded.items()} | only_s3 | other_programme
-    tables = [site.table(name) for name in ("photos", "grades", "quality", "manifest_issues")]
-    by_key = [[row | {"source_name": row["key"]} for row in table] for table in tables[:2]]
-    return Night(expected, *by_key, *tables[2:], summary=vars(accounting))
+    listed, grades, *others = [site.table(name) for name in TABLES]
+    by_key = [[row | {"source_name": row["key"]} for row in table] for table in (listed, grades)]
+    return Night(expected, vars(accounting), *by_key, *others)
 
 
 @pytest.fixture(scope="module", params=["screened_folder", "screened_bucket"], ids=["folder", "S3"])

@@ -17,6 +17,7 @@ from tests.integration.nights import (
     MODEL_REPOSITORY,
     NIGHT,
     PROGRAMME,
+    Rows,
     distinct,
     manifest,
     one_line,
@@ -50,7 +51,7 @@ def folder(photos, tmp_path_factory):
     return folder
 
 
-def tables_of(out: Path) -> dict[str, list[dict]]:
+def tables_of(out: Path) -> dict[str, Rows]:
     return {
         folder.name: [row for part in sorted(folder.rglob("*.parquet")) for row in read_rows(part)]
         for folder in (out / "tables").iterdir()

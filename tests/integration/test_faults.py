@@ -23,6 +23,7 @@ from screening.tasks import audit, grade, infer, open_night, prepare, publish, r
 from tests.integration.faulty_proxy import FaultyProxy
 from tests.integration.nights import (
     MODEL_REPOSITORY,
+    Rows,
     Site,
     copy_repository,
     distinct,
@@ -199,7 +200,7 @@ def disturbed_dag(stack, new_site, undisturbed, files):
     airflow.unpause(DAG, 120)
     run = airflow.trigger(DAG, {"night": FAULT_NIGHT.isoformat()})
 
-    def running(task: str) -> list[dict]:
+    def running(task: str) -> Rows:
         found = airflow.task_instances(DAG, run)
         return [i for i in found if i["task_id"].endswith(task) and i["state"] == "running" and i["pid"]]
 

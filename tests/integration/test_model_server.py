@@ -289,10 +289,11 @@ def test_a_network_that_falls_silent_and_comes_back_costs_no_photo(triton):
     assert_answered(answers, given)
 
 
-def test_a_member_that_dies_in_the_middle_is_loaded_anew_and_no_photo_is_blamed(broken_triton):
+@pytest.mark.parametrize("batch_photos", [1, 4])
+def test_a_member_that_dies_in_the_middle_is_loaded_anew_and_no_photo_is_blamed(broken_triton, batch_photos):
     given = photos(60)
     answers: list[Inferred] = []
-    with connect(broken_triton) as server:
+    with connect(broken_triton, batch_photos=batch_photos) as server:
         for answer in server.infer(given):
             answers.append(answer)
             if len(answers) == 10:

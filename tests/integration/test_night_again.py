@@ -18,6 +18,7 @@ from tests.integration.nights import (
     NEXT_NIGHT,
     NIGHT,
     PROGRAMME,
+    Row,
     distinct,
     manifest,
     photo_id_of,
@@ -140,7 +141,7 @@ class Story:
             site.run(night, photos_per_batch=1)
         self.after_running_all_again = site.published()
 
-    def photos_of(self, night: date) -> dict[str, dict]:
+    def photos_of(self, night: date) -> dict[str, Row]:
         return {row["key"].removeprefix("uploads/"): row for row in self.site.table("photos", night)}
 
 
@@ -274,7 +275,7 @@ def test_a_night_is_not_published_before_its_audit(new_site, undisturbed):
 def test_a_person_with_photos_of_two_grades_gets_the_more_severe(undisturbed):
     grades = {row["photo_id"]: row for row in undisturbed.table("grades")}
     severity = list(RiskGrade)
-    of_patient = {}
+    of_patient: dict[str, list[int]] = {}
     for row in undisturbed.table("photos"):
         if row["photo_id"] in grades:
             patient = row["patient"] or f"photo:{row['photo_id']}"

@@ -82,7 +82,22 @@ def test_no_view_shows_an_empty_rim() -> None:
     assert (views(white).amin(dim=(1, 2, 3)) > 0).all()
 
 
-def test_views_are_turned_and_mirrored_every_way() -> None:
+def test_some_views_are_mirrored_and_some_are_not() -> None:
+    # A bright patch in each channel; going from red over green to blue is a left or a right turn.
+    pixels = torch.full((64, 256, 256, 3), 40, dtype=torch.uint8)
+    for channel, (row, column) in enumerate(((80, 80), (80, 176), (176, 80))):
+        pixels[:, row - 20 : row + 20, column - 20 : column + 20, channel] = 220
+    rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    is_left_turn = set()
+    for view in views(pixels):
+        patches = [(c > c.max() - 0.3 * (c.max() - c.median())) for c in view - view.mean(dim=0)]
+        (y0, x0), (y1, x1), (y2, x2) = ((float(rows[p].mean()), float(columns[p].mean())) for p in patches)
+        is_left_turn.add((x1 - x0) * (y2 - y0) - (y1 - y0) * (x2 - x0) > 0)
+
+    assert is_left_turn == {True, False}
+
+
+def test_views_are_turned_every_way() -> None:
     left_is_dark = torch.full((200, 256, 256, 3), 220, dtype=torch.uint8)
     left_is_dark[:, :, :128] = 60
     seen = views(left_is_dark, 64).mean(dim=1)

@@ -63,6 +63,18 @@ def test_members_that_agree_have_the_temperature_of_one() -> None:
     assert fit_temperature(np.stack([logits] * 3), labels, weights) == pytest.approx(alone, rel=1e-3)
 
 
+def test_the_temperature_makes_the_mean_of_the_members_most_likely_and_not_one_of_them() -> None:
+    sharp, labels = labelled_logits(1.7, photos=1500)
+    members = np.stack([sharp, np.random.default_rng(9).normal(scale=2.0, size=sharp.shape)])
+
+    def surprise(temperature: float) -> float:
+        of_label = softmax(members / temperature).mean(axis=0)[np.arange(len(labels)), labels]
+        return float(-np.log(of_label).mean())
+
+    by_trying = min(np.arange(0.3, 5.0, 0.02), key=surprise)
+    assert fit_temperature(members, labels, np.ones(len(labels))) == pytest.approx(by_trying, abs=0.03)
+
+
 def test_a_photo_counts_as_much_as_its_weight() -> None:
     sharp, sharp_labels = labelled_logits(0.6, photos=3000)
     soft, soft_labels = labelled_logits(2.5, photos=3000, seed=1)

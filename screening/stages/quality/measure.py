@@ -33,6 +33,7 @@ _FINE_SIGMA_PX, _COARSE_SIGMA_PX = 1.0, 3.0  # what is fine, and what is middlin
 _MOTION_FINE_SIGMA_PX = 1.2  # at COLOUR_LONG_SIDE: diagonal neighbours are 1.4 pixels apart
 _WIDEST_FILTER_PX = 10  # half of the 19 pixels in which a sigma of 3 is all but complete, and one of the median filter
 _STRONGEST_DETAIL = 0.05  # share of the region: edges, where detail outweighs the camera's noise
+_LEAST_DETAIL = 0.1  # grey levels: a tenth of the least step of 8 bits; what is left of a blank frame is rounding
 _HAIR_WIDTH_PX = 9  # at DETAIL_LONG_SIDE: hair is narrower
 _HAIR_GREY_LEVELS = 15  # darker or brighter than the skin beside it
 _HAIR_LENGTH = 0.08  # of the long side: shorter streaks are skin texture
@@ -161,7 +162,7 @@ def _slope(fine: np.ndarray, middling: np.ndarray, inside: np.ndarray) -> float 
     as strong as its strongest neighbour.
     """
     strength = cv2.dilate(np.abs(middling), np.ones((3, 3), np.uint8))[inside]
-    if not strength.any():
+    if strength.max(initial=0.0) < _LEAST_DETAIL:
         return None
     place = int(strength.size * (1.0 - _STRONGEST_DETAIL))
     strongest = strength >= np.partition(strength, place)[place]

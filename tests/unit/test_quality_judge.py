@@ -1,0 +1,280 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from screening.contracts import Verdict
+from screening.cutoffs import QualityCutoffs
+from screening.stages.quality import QualityMeasures, judge_quality, measure_quality
+from screening.stages.quality.messages import ENGLISH, ISSUES
+from tests.unit.skin_photos import (
+    BLUE_PEN,
+    DARK_SKIN,
+    LIGHT_SKIN,
+    VIOLET,
+    decoded,
+    defocused,
+    dyed,
+    hairy,
+    lesion_mask,
+    ring,
+    shaken,
+    skin_photo,
+)
+
+CUTOFFS = QualityCutoffs()
+SEVERITY = {issue.code: issue.severity for issue in ISSUES}
+GOOD = QualityMeasures(
+    detail_grey_levels=4.0,
+    focus_ratio=0.4,
+    coarse_focus_ratio=0.4,
+    motion_ratio=0.4,
+    coarse_motion_ratio=0.4,
+    lesion_fraction=0.1,
+    lesion_contrast=4.0,
+    lesion_rim_fraction=0.0,
+    skin_fraction=1.0,
+    border_skin_fraction=1.0,
+    dye_fraction=0.0,
+    lesion_dye_fraction=0.0,
+    hair_fraction=0.0,
+    skin_brightness=0.6,
+    clipped_dark_fraction=0.0,
+    clipped_bright_fraction=0.0,
+    lesion_glare_fraction=0.0,
+    short_side_px=3000,
+    is_greyscale=False,
+)
+
+
+def but(**changes: object) -> QualityMeasures:
+    return dataclasses.replace(GOOD, **changes)
+
+
+# Cut-off, the measure it is laid on, the issue, and on which side of the cut-off the issue is.
+LIMITS = [
+    ("refuse_short_side_px", "short_side_px", "too_few_pixels", "below"),
+    ("flag_short_side_px", "short_side_px", "few_pixels", "below"),
+    ("refuse_brightness_below", "skin_brightness", "too_dark", "below"),
+    ("flag_brightness_below", "skin_brightness", "dim", "below"),
+    ("refuse_clipped_dark", "clipped_dark_fraction", "too_dark", "from"),
+    ("refuse_clipped_bright", "clipped_bright_fraction", "too_bright", "from"),
+    ("flag_clipped_bright", "clipped_bright_fraction", "glare", "from"),
+    ("flag_lesion_glare", "lesion_glare_fraction", "glare", "from"),
+    ("refuse_detail_below", "detail_grey_levels", "nothing_visible", "below"),
+    ("refuse_detail_from", "detail_grey_levels", "no_skin", "from"),
+    ("refuse_contrast_below", "lesion_contrast", "nothing_visible", "below"),
+    ("flag_contrast_below", "lesion_contrast", "no_lesion_found", "below"),
+    ("refuse_skin_below", "skin_fraction", "no_skin", "below"),
+    ("flag_border_skin_below", "border_skin_fraction", "little_skin", "below"),
+    ("refuse_focus_below", "focus_ratio", "out_of_focus", "below"),
+    ("flag_focus_below", "focus_ratio", "soft_focus", "below"),
+    ("refuse_coarse_focus_below", "coarse_focus_ratio", "out_of_focus", "below"),
+    ("refuse_motion_below", "motion_ratio", "motion_blur", "below"),
+    ("refuse_coarse_motion_below", "coarse_motion_ratio", "motion_blur", "below"),
+    ("flag_motion_below", "motion_ratio", "slight_motion", "below"),
+    ("refuse_lesion_below", "lesion_fraction", "lesion_too_small", "below"),
+    ("flag_lesion_below", "lesion_fraction", "lesion_small", "below"),
+    ("flag_rim", "lesion_rim_fraction", "lesion_cut_off", "from"),
+    ("refuse_lesion_dye", "lesion_dye_fraction", "dye_over_lesion", "from"),
+    ("flag_dye", "dye_fraction", "some_dye", "from"),
+    ("refuse_hair", "hair_fraction", "hair_over_lesion", "from"),
+    ("flag_hair", "hair_fraction", "some_hair", "from"),
+]
+
+
+@pytest.mark.parametrize(("cutoff", "measure", "code", "side"), LIMITS)
+def test_an_issue_starts_exactly_at_its_cutoff(cutoff, measure, code, side):
+    limit = getattr(CUTOFFS, cutoff)
+    just_below = limit - 1 if isinstance(limit, int) else math.nextafter(limit, -1)
+    found_below = code in judge_quality(but(**{measure: just_below}), CUTOFFS, "enforce").issues
+    found_at = code in judge_quality(but(**{measure: limit}), CUTOFFS, "enforce").issues
+
+    assert (found_below, found_at) == (side == "below", side == "from")
+
+
+def test_every_cutoff_has_its_pair():
+    assert {name for name, *_ in LIMITS} == {f.name for f in dataclasses.fields(QualityCutoffs)} - {"version"}
+
+
+@pytest.mark.parametrize(("cutoff", "code"), [(cutoff, code) for cutoff, _, code, _ in LIMITS])
+def test_a_cutoff_named_refuse_refuses_and_one_named_flag_flags(cutoff, code):
+    assert cutoff.startswith(f"{SEVERITY[code]}_")
+
+
+def test_every_issue_can_happen():
+    assert {code for _, _, code, _ in LIMITS} | {"greyscale"} == set(SEVERITY)
+
+
+def test_every_issue_has_one_sentence_of_advice_and_no_advice_is_left_over():
+    assert set(ENGLISH) == set(SEVERITY)
+    assert all(text.endswith(".") and len(text) < 140 for text in ENGLISH.values())
+
+
+def test_refusals_come_before_flags_in_the_order_of_severity():
+    severities = [issue.severity for issue in ISSUES]
+
+    assert severities == sorted(severities, key=["refuse", "flag"].index)
+    assert len(set(SEVERITY)) == len(ISSUES)
+
+
+def test_a_good_photo_is_usable_and_needs_no_advice():
+    assert judge_quality(GOOD, CUTOFFS, "enforce") == (judged := judge_quality(GOOD, CUTOFFS, "observe"))
+    assert (judged.verdict, judged.issues, judged.reason, judged.advice) == (Verdict.USABLE, (), None, None)
+
+
+def test_the_most_severe_issue_decides_and_all_are_recorded():
+    judged = judge_quality(but(hair_fraction=0.1, focus_ratio=0.1, skin_brightness=0.01), CUTOFFS, "enforce")
+
+    assert judged.verdict == Verdict.REFUSED
+    assert judged.issues == ("too_dark", "out_of_focus", "some_hair")
+    assert (judged.reason, judged.advice) == ("too_dark", ENGLISH["too_dark"])
+
+
+def test_a_flag_alone_does_not_refuse():
+    judged = judge_quality(but(dye_fraction=0.05), CUTOFFS, "enforce")
+
+    assert (judged.verdict, judged.reason, judged.advice) == (Verdict.FLAGGED, "some_dye", ENGLISH["some_dye"])
+
+
+def test_observing_flags_what_would_be_refused_and_keeps_the_issues():
+    blurred = but(focus_ratio=0.1, hair_fraction=0.1)
+    enforced, observed = (judge_quality(blurred, CUTOFFS, mode) for mode in ("enforce", "observe"))
+
+    assert (enforced.verdict, observed.verdict) == (Verdict.REFUSED, Verdict.FLAGGED)
+    assert (observed.issues, observed.reason) == (enforced.issues, enforced.reason)
+
+
+share = st.floats(0, 1)
+ratio = st.none() | st.floats(0, 2)
+
+
+@given(
+    st.builds(
+        QualityMeasures,
+        detail_grey_levels=st.floats(0, 60),
+        focus_ratio=ratio,
+        coarse_focus_ratio=ratio,
+        motion_ratio=ratio,
+        coarse_motion_ratio=ratio,
+        lesion_fraction=share,
+        lesion_contrast=st.floats(0, 20),
+        lesion_rim_fraction=share,
+        skin_fraction=share,
+        border_skin_fraction=share,
+        dye_fraction=share,
+        lesion_dye_fraction=share,
+        hair_fraction=share,
+        skin_brightness=share,
+        clipped_dark_fraction=share,
+        clipped_bright_fraction=share,
+        lesion_glare_fraction=share,
+        short_side_px=st.integers(1, 9000),
+        is_greyscale=st.booleans(),
+    )
+)
+def test_observing_never_refuses_and_enforcing_refuses_exactly_for_refusing_issues(measures):
+    observed, enforced = (judge_quality(measures, CUTOFFS, mode) for mode in ("observe", "enforce"))
+    refuses = any(SEVERITY[code] == "refuse" for code in enforced.issues)
+
+    assert observed.verdict in (Verdict.USABLE, Verdict.FLAGGED)
+    assert observed.issues == enforced.issues
+    assert (enforced.verdict == Verdict.REFUSED) == refuses
+    assert (enforced.reason is None) == (enforced.advice is None) == (enforced.verdict == Verdict.USABLE)
+
+
+def test_a_programme_may_bring_advice_in_its_own_language():
+    spanish = dict.fromkeys(ENGLISH, "Repita la foto.")
+
+    assert judge_quality(but(focus_ratio=0.1), CUTOFFS, "enforce", spanish).advice == "Repita la foto."
+
+
+def test_a_greyscale_photo_of_a_lesion_is_flagged():
+    judged = judge_quality(but(is_greyscale=True, skin_fraction=0.0, border_skin_fraction=0.0), CUTOFFS, "enforce")
+
+    assert (judged.verdict, judged.issues) == (Verdict.FLAGGED, ("greyscale",))
+
+
+def test_a_greyscale_photo_without_a_lesion_shows_no_skin():
+    judged = judge_quality(but(is_greyscale=True, lesion_contrast=0.8), CUTOFFS, "enforce")
+
+    assert judged.reason == "no_skin"
+
+
+def test_where_no_lesion_stands_out_its_size_and_place_are_not_judged():
+    judged = judge_quality(but(lesion_contrast=1.0, lesion_fraction=0.001, lesion_rim_fraction=1.0), CUTOFFS, "enforce")
+
+    assert judged.issues == ("no_lesion_found",)
+
+
+def test_ratios_of_a_blank_photo_are_no_blur():
+    blank = but(detail_grey_levels=0.0, focus_ratio=None, coarse_focus_ratio=None, motion_ratio=None)
+
+    assert judge_quality(blank, CUTOFFS, "enforce").issues == ("nothing_visible",)
+
+
+def judged(pixels: np.ndarray, **facts: object) -> tuple[Verdict, tuple[str, ...]]:
+    verdict = judge_quality(measure_quality(decoded(pixels, **facts)), CUTOFFS, "enforce")
+    return verdict.verdict, verdict.issues
+
+
+@pytest.mark.parametrize("tone", [LIGHT_SKIN, (235, 200, 190), (175, 130, 105), (125, 88, 66), DARK_SKIN])
+def test_a_good_photo_of_any_skin_tone_is_usable(tone):
+    assert judged(skin_photo(skin=tone)) == (Verdict.USABLE, ())
+
+
+def test_a_light_skin_with_two_stops_less_light_is_usable():
+    assert judged(skin_photo() * 0.25 ** (1 / 2.2))[0] == Verdict.USABLE
+
+
+def letter() -> np.ndarray:
+    page = np.full((1000, 750, 3), 235.0)
+    page[60:-60:24, 60:-60] = page[61:-60:24, 60:-60] = page[62:-60:24, 60:-60] = 30
+    page[:, 70::9] = 235
+    return page * (1.0, 0.9, 0.75)  # in the light of a lamp it has the colour of skin
+
+
+@pytest.mark.parametrize(
+    ("pixels", "issue"),
+    [
+        (np.zeros((600, 800, 3)), "too_dark"),
+        (np.full((600, 800, 3), 255), "too_bright"),
+        (np.full((600, 800, 3), 128), "nothing_visible"),
+        (np.full((600, 800, 3), LIGHT_SKIN), "nothing_visible"),
+        (np.random.default_rng(0).integers(0, 256, (600, 800, 3)), "nothing_visible"),
+        (skin_photo(skin=(60, 90, 140)), "no_skin"),
+        (letter(), "no_skin"),
+        (defocused(skin_photo(), 6), "out_of_focus"),
+        (defocused(skin_photo(), 12), "out_of_focus"),
+        (shaken(skin_photo(), 15, 0), "motion_blur"),
+        (shaken(skin_photo(), 15, 60), "motion_blur"),
+        (shaken(skin_photo(), 25, 135), "motion_blur"),
+        (skin_photo(radius=0.02), "lesion_too_small"),
+        (dyed(skin_photo(), lesion_mask(0.2), VIOLET), "dye_over_lesion"),
+        (hairy(skin_photo(), 150), "hair_over_lesion"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_spoilt_photo_is_refused_for_what_spoilt_it(pixels, issue):
+    verdict, issues = judged(pixels)
+
+    assert (verdict, issue in issues) == (Verdict.REFUSED, True)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "issue"),
+    [
+        (dyed(skin_photo(), ring(0.25), BLUE_PEN), "some_dye"),
+        (hairy(skin_photo(), 15), "some_hair"),
+        (skin_photo(radius=0), "no_lesion_found"),
+        (skin_photo(size=(180, 180)), "few_pixels"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_flaw_that_can_be_lived_with_is_flagged(pixels, issue):
+    verdict, issues = judged(pixels)
+
+    assert (verdict, issue in issues) == (Verdict.FLAGGED, True)
