@@ -233,7 +233,7 @@ class ModelServer:
                 middle = len(batch) // 2
                 return self._answer_halving(batch[:middle]) + self._answer_halving(batch[middle:])
             # Once more, alone: a member may have died and been healed between the photo and the canary.
-            if False:
+            if not was_refused:
                 return self._answer_halving(batch, was_refused=True)
             return [Inferred(batch[0][0], None, str(error))]
         return [self._checked(photo_id, answer) for (photo_id, _), answer in zip(batch, probabilities, strict=True)]

@@ -574,6 +574,16 @@ def test_the_model_sees_the_whole_frame_squeezed_into_a_square(size: tuple[int, 
         assert np.abs(seen[row, column].astype(int) - colour).max() < 12
 
 
+@pytest.mark.parametrize("size", [(1024, 768), (500, 400), (300, 900)])
+def test_the_model_sees_means_of_pixels_and_not_some_of_them(size: tuple[int, int]) -> None:
+    grain = np.random.default_rng(0).normal(0, 25, (size[1], size[0], 1))
+    working_copy = encode_working_copy((skin(*size) + grain).clip(0, 255).astype(np.uint8))
+    in_full = cv2.resize(decode_working_copy(working_copy), (256, 256), interpolation=cv2.INTER_AREA)
+
+    # Picking every other pixel would be off by 7 to 17.
+    assert difference(model_pixels(working_copy), in_full) < 5
+
+
 def test_the_same_photo_gives_the_model_the_same_pixels_whoever_stands_beside_it() -> None:
     photos = [saved(skin(seed=seed), "JPEG", exif=exif(orientation=1 + seed % 8)) for seed in range(12)]
 
