@@ -17,6 +17,7 @@ from tests.integration.faulty_proxy import SilentProxy
 from tests.integration.triton_fixture import (
     ANSWERS_LOGITS,
     ANSWERS_NAN,
+    FAILS_EVERY_OTHER_TIME,
     MEMBERS,
     RAISES,
     SIDE,
@@ -134,6 +135,12 @@ def test_only_the_photo_that_the_model_cannot_take_goes_without_an_answer(triton
         answers = list(server.infer(given))
     assert_answered(answers, given, but={bad})
     assert "too much for me" in str(answers[bad].error)
+
+
+def test_a_photo_that_failed_once_is_asked_about_again_before_it_is_blamed(triton):
+    given = photos(1, {0: FAILS_EVERY_OTHER_TIME})
+    with connect(triton, attempts=1) as server:
+        assert_answered(list(server.infer(given)), given)
 
 
 def test_several_bad_photos_in_one_batch_are_all_found(triton):

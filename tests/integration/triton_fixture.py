@@ -28,6 +28,7 @@ RAISES = 201
 ANSWERS_NAN = 202
 ANSWERS_LOGITS = 203
 TAKES_A_SECOND = 204
+FAILS_EVERY_OTHER_TIME = 205
 
 SIDE = 256
 CLASSES = ("nevus", "melanoma", "vascular_lesion")
@@ -41,6 +42,7 @@ import triton_python_backend_utils as triton
 
 class TritonPythonModel:
     def initialize(self, args):
+        self.fails_next = True
         self.sharpness = 1.0 if args["model_name"].endswith("a") else 3.0
 
     def execute(self, requests):
@@ -48,7 +50,10 @@ class TritonPythonModel:
 
     def answer(self, pixels):
         orders = pixels[:, 0, 0, 0]
-        if {RAISES} in orders:
+        fails = {RAISES} in orders
+        if {FAILS_EVERY_OTHER_TIME} in orders:
+            fails, self.fails_next = self.fails_next, not self.fails_next
+        if fails:
             # Not at once: when a step of an ensemble fails while gRPC still hands out the others, Triton 2.51 stops for
             # good (each of the two threads holds the lock that the other wants).
             time.sleep(0.2)
