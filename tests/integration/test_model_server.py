@@ -54,7 +54,7 @@ def connect(triton: TritonUnderTest, release: Release | None = None, **settings:
     defaults: dict[str, object] = {
         "timeout_s": 20.0, "attempts": 40, "in_flight": 3, "batch_photos": 4, "wait_s": lambda _: 0.25,
     }  # fmt: skip
-    return ModelServer(triton.url, release or tiny_release(), **(defaults | settings))  # type: ignore[arg-type]
+    return ModelServer(triton.url, release or tiny_release(), **(defaults | settings))
 
 
 def photos(count: int, orders: dict[int, int] | None = None) -> list[tuple[str, np.ndarray]]:

@@ -51,14 +51,15 @@ def skin_photo(
     radius: float = 0.15,
     centre: tuple[float, float] = (0.5, 0.5),
     size: tuple[int, int] = (HEIGHT, WIDTH),
+    pigment: tuple[float, float, float] = (0.55, 0.42, 0.38),
     seed: int = 1,
 ) -> np.ndarray:
     """A sharp photo, shape (height, width, 3), float32 0..255. ``radius`` 0: no lesion."""
     relief = 1 + 0.05 * _texture(*size, seed)[..., None]
     photo = np.array(skin, np.float32) * relief
     if radius:
-        pigment = np.array([0.55, 0.42, 0.38], np.float32)
-        photo = np.where(lesion_mask(radius, centre, size)[..., None], photo * pigment, photo)
+        is_lesion = lesion_mask(radius, centre, size)[..., None]
+        photo = np.where(is_lesion, photo * np.array(pigment, np.float32), photo)
     return noisy(photo)
 
 
@@ -115,4 +116,13 @@ def hairy(
         angle = places.uniform(0, np.pi)
         dx, dy = np.cos(angle) * length * width / 2, np.sin(angle) * length * width / 2
         cv2.line(canvas, (round(x - dx), round(y - dy)), (round(x + dx), round(y + dy)), colour, 4, cv2.LINE_AA)
+    return canvas
+
+
+def combed(photo: np.ndarray, every_px: int) -> np.ndarray:
+    """With hairs side by side over all of it."""
+    canvas = np.ascontiguousarray(photo, np.float32)
+    height, width = canvas.shape[:2]
+    for x in range(-height // 4, width, every_px):
+        cv2.line(canvas, (x, 0), (x + height // 4, height), (60, 45, 40), 4, cv2.LINE_AA)
     return canvas

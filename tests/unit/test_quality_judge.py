@@ -15,6 +15,7 @@ from tests.unit.skin_photos import (
     DARK_SKIN,
     LIGHT_SKIN,
     VIOLET,
+    combed,
     decoded,
     defocused,
     dyed,
@@ -254,7 +255,7 @@ def letter() -> np.ndarray:
         (shaken(skin_photo(), 25, 135), "motion_blur"),
         (skin_photo(radius=0.02), "lesion_too_small"),
         (dyed(skin_photo(), lesion_mask(0.2), VIOLET), "dye_over_lesion"),
-        (hairy(skin_photo(), 150), "hair_over_lesion"),
+        (combed(skin_photo(), 12), "hair_over_lesion"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -269,7 +270,7 @@ def test_a_spoilt_photo_is_refused_for_what_spoilt_it(pixels, issue):
     [
         (dyed(skin_photo(), ring(0.25), BLUE_PEN), "some_dye"),
         (hairy(skin_photo(), 15), "some_hair"),
-        (skin_photo(radius=0), "no_lesion_found"),
+        (skin_photo(pigment=(0.97, 0.95, 0.95)), "no_lesion_found"),
         (skin_photo(size=(180, 180)), "few_pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
