@@ -37,7 +37,7 @@ class Settings(BaseSettings):
 
     triton_url: str = Field(default="127.0.0.1:8001", description="gRPC address of Triton")
     triton_timeout_s: float = Field(default=30.0, gt=0, description="deadline of one batch")
-    triton_attempts: int = Field(default=6, ge=1, description="tries per batch, with back-off: six last about 60 s")
+    triton_attempts: int = Field(default=6, ge=1, description="tries per batch, with back-off: six last about 50 s")
     triton_batch_photos: int = Field(default=16, ge=1, le=32, description="photos per request")
     triton_in_flight: int = Field(default=3, ge=1, le=16, description="requests at once")
     model_repository: str = Field(

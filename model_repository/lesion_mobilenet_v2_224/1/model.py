@@ -1,6 +1,7 @@
 """Triton python backend: runs the model.onnx of this version folder, as the onnxruntime backend does on a GPU server."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -29,5 +30,7 @@ class TritonPythonModel:
                 answer = self.session.run(["probabilities"], {"pixels": pixels})[0]
                 responses.append(triton.InferenceResponse([triton.Tensor("probabilities", answer.astype(np.float32))]))
             except Exception as error:
+                # Triton 2.51 can lock up for good when a step of an ensemble fails within a millisecond.
+                time.sleep(0.2)
                 responses.append(triton.InferenceResponse(error=triton.TritonError(str(error))))
         return responses
