@@ -265,21 +265,9 @@ QUALITY = Contract(
         Column("programme", _TEXT, "who uploaded it first"),
         Column("detail_grey_levels", pa.float32(), "middling detail (G1 - G3) around the lesion", "0..255", low=0),
         Column(
-            "focus_ratio",
-            pa.float32(),
-            "fine to middling detail on the strongest edges around the lesion",
-            "ratio",
-            nullable=True,
-            low=0,
+            "focus_ratio", pa.float32(), "fine to middling detail in the sharper parts of the lesion", "ratio", low=0
         ),
-        Column(
-            "coarse_focus_ratio",
-            pa.float32(),
-            "the same at 256 px: low when blur is heavy",
-            "ratio",
-            nullable=True,
-            low=0,
-        ),
+        Column("coarse_focus_ratio", pa.float32(), "the same at 256 px: low when blur is heavy", "ratio", low=0),
         Column(
             "motion_ratio",
             pa.float32(),

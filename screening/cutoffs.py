@@ -66,13 +66,13 @@ class QualityCutoffs:
     flag_border_skin_below: float = 0.3
     """Passed by 99.5 % of clinical photos and 96 % of dermoscopic ones."""
 
-    refuse_focus_below: float = 0.23
+    refuse_focus_below: float = 0.25
     """Defocus; refuses 2 % of clinical photos as published."""
-    flag_focus_below: float = 0.25
+    flag_focus_below: float = 0.285
     """A disc of 3 of 512 pixels halves the detail to this."""
-    refuse_coarse_focus_below: float = 0.205
+    refuse_coarse_focus_below: float = 0.22
     """Heavy defocus, in which noise is sharper than the photo; refuses 1 % of dermoscopic photos."""
-    refuse_motion_below: float = 0.25
+    refuse_motion_below: float = 0.245
     """A move of 15 of 512 pixels; refuses 1 % of clinical photos."""
     refuse_coarse_motion_below: float = 0.2
     """A move of 30 of 512 pixels."""

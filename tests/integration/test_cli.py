@@ -274,6 +274,21 @@ def test_upload_can_be_repeated_and_sends_only_what_is_new(stack, new_site, phot
     assert [found.key for page in store.pages("") for found in page] == [prefix + "deeper/two.jpg", prefix + "one.jpg"]
 
 
+# night
+
+
+def test_night_screens_what_was_uploaded_and_prints_the_accounting(stack, new_site, photos, tmp_path):
+    site = new_site("night-by-cli")
+    site.upload({"one.jpg": photos.good[0], "empty.jpg": b""})
+    settings = site.settings()
+    places = {"SCREENING_UPLOADS": settings.uploads, "SCREENING_RESULTS": settings.results}
+    of_stack = {name: value for name, value in stack.environment.items() if name.startswith(("SCREENING_", "AWS_"))}
+    done = run_screening(tmp_path, "night", "--date", NIGHT.isoformat(), **of_stack | places)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split()[:5] == ["2", "1", "1", "0", "0"]
+    assert [row["photo_id"] for row in site.table("grades")] == [photo_id_of(photos.good[0])]
+
+
 # refusals
 
 

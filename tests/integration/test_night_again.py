@@ -71,8 +71,6 @@ def test_the_size_of_the_batches_changes_no_row(new_site, undisturbed):
 # The objects after which a run is killed, the n-th time they are written: what belongs to them is not written yet.
 KILLED_AFTER = [
     ("open_night", r"/tables/ledger/night=", 1),
-    ("open_night", r"/batch/batch-00001\.parquet$", 1),
-    ("prepare", r"/working/[0-9a-f]{32}\.jpg$", 2),
     ("prepare", r"/prepared/batch-00001\.parquet$", 1),
     ("infer", r"/predictions/batch-00000\.parquet$", 1),
     ("grade", r"night-[0-9-]+/predictions\.parquet$", 1),

@@ -49,8 +49,7 @@ def judge_quality(
 def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
     """Codes of all that is wrong. Of issues on one line, such as out_of_focus and soft_focus, only the first is given."""
     is_lesion = m.lesion_contrast >= c.flag_contrast_below
-    is_out_of_focus = _is_below(m.focus_ratio, c.refuse_focus_below)
-    is_heavily_blurred = _is_below(m.coarse_focus_ratio, c.refuse_coarse_focus_below)
+    is_blurred = m.focus_ratio < c.refuse_focus_below or m.coarse_focus_ratio < c.refuse_coarse_focus_below
     is_moved = _is_below(m.motion_ratio, c.refuse_motion_below)
     is_moved_far = _is_below(m.coarse_motion_ratio, c.refuse_coarse_motion_below)
     # Colour shows that a photo is of skin; without colour, only a lesion can.
@@ -70,10 +69,7 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             "no_skin": not is_skin or m.detail_grey_levels >= c.refuse_detail_from,
             "little_skin": not m.is_greyscale and m.border_skin_fraction < c.flag_border_skin_below,
         },
-        {
-            "out_of_focus": is_out_of_focus or is_heavily_blurred,
-            "soft_focus": _is_below(m.focus_ratio, c.flag_focus_below),
-        },
+        {"out_of_focus": is_blurred, "soft_focus": m.focus_ratio < c.flag_focus_below},
         {"motion_blur": is_moved or is_moved_far, "slight_motion": _is_below(m.motion_ratio, c.flag_motion_below)},
         {
             "lesion_too_small": is_lesion and m.lesion_fraction < c.refuse_lesion_below,
@@ -88,5 +84,5 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
 
 
 def _is_below(measure: float | None, limit: float) -> bool:
-    """A ratio that is None was taken of a blank photo, which has an issue of its own."""
+    """None was taken of a blank or tiny photo, which has an issue of its own."""
     return measure is not None and measure < limit

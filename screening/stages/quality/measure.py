@@ -32,6 +32,10 @@ _EDGE, _SURROUNDINGS = 3 / 128, 11 / 128
 _FINE_SIGMA_PX, _COARSE_SIGMA_PX = 1.0, 3.0  # what is fine, and what is middling
 _MOTION_FINE_SIGMA_PX = 1.2  # at COLOUR_LONG_SIDE: diagonal neighbours are 1.4 pixels apart
 _WIDEST_FILTER_PX = 10  # half of the 19 pixels in which a sigma of 3 is all but complete, and one of the median filter
+_CELL_PX = 12  # about four coarse sigmas
+_LEAST_COVER = 0.4  # of a cell by the region
+_VISIBLE_CONTRAST = 0.01  # of the cell's brightness: about the least contrast that an eye sees; scales with dark skin
+_SHARPER_CELLS_PERCENTILE = 75
 _STRONGEST_DETAIL = 0.05  # share of the region: edges, where detail outweighs the camera's noise
 _LEAST_DETAIL = 0.1  # grey levels: a tenth of the least step of 8 bits; what is left of a blank frame is rounding
 _HAIR_WIDTH_PX = 9  # at DETAIL_LONG_SIDE: hair is narrower
@@ -49,12 +53,12 @@ class QualityMeasures:
 
     detail_grey_levels: float
     """Standard deviation of the middling detail (G1 - G3) around the lesion, grey levels of 255."""
-    focus_ratio: float | None
-    """Fine over middling detail on the strongest edges around the lesion; 0 = no fine detail. None without detail."""
-    coarse_focus_ratio: float | None
+    focus_ratio: float
+    """Fine over middling detail in the sharper cells of the lesion and its edge; 0 = no detail that can be seen."""
+    coarse_focus_ratio: float
     """The same in the view of 256 px: low only when the blur is heavy."""
     motion_ratio: float | None
-    """The focus ratio at 256 px of the direction with the least fine detail, squared, over that with the most."""
+    """Fine over middling detail along the direction that has least of it, squared, over that with most; at 256 px."""
     coarse_motion_ratio: float | None
     """The same in the view of 128 px: low when the camera moved far."""
     lesion_fraction: float
@@ -145,14 +149,34 @@ def _box_around(region: np.ndarray, reach: int) -> tuple[slice, slice]:
     return slice(max(0, y - reach), y + height + reach), slice(max(0, x - reach), x + width + reach)
 
 
-def _measure_focus(grey: np.ndarray, region: np.ndarray) -> tuple[float, float | None]:
-    """Middling detail in grey levels, and the ratio of fine to middling detail on the region's strongest edges."""
-    box = _box_around(region, _WIDEST_FILTER_PX)
-    calm = cv2.medianBlur(grey[box], 3).astype(np.float32)
+def _measure_focus(grey: np.ndarray, region: np.ndarray) -> tuple[float, float]:
+    """Middling detail in grey levels, and the ratio of fine to middling detail in the sharper cells of the region.
+
+    A cell tells only if its middling detail can be seen; noise does not, and does not go with middling detail, so a
+    cell's ratio is a least-squares slope. A lesion with a soft edge in focus is judged by the sharper cells beside it.
+    """
+    rows, columns = _box_around(region, _WIDEST_FILTER_PX)
+    calm = cv2.medianBlur(grey[rows, columns], 3).astype(np.float32)
     fine = cv2.GaussianBlur(calm, (7, 7), _FINE_SIGMA_PX)
-    middling = fine - cv2.GaussianBlur(calm, (19, 19), _COARSE_SIGMA_PX)
-    inside = region[box] > 0
-    return float(middling[inside].std()), _slope(calm - fine, middling, inside)
+    coarse = cv2.GaussianBlur(calm, (19, 19), _COARSE_SIGMA_PX)
+    inside = region[rows, columns] > 0
+    middling = np.where(inside, fine - coarse, np.float32(0.0))
+    covered = _cell_means(inside.astype(np.float32))
+    energy = _cell_means(middling * middling) / np.maximum(covered, _LEAST_COVER)
+    is_telling = (covered >= _LEAST_COVER) & (energy > (_VISIBLE_CONTRAST * _cell_means(coarse)) ** 2)
+    detail = float(middling[inside].std())
+    if not is_telling.any():
+        return detail, 0.0
+    together = _cell_means((calm - fine) * middling) / np.maximum(covered, _LEAST_COVER)
+    ratio = np.percentile(together[is_telling] / energy[is_telling], _SHARPER_CELLS_PERCENTILE)
+    return detail, max(0.0, float(ratio))
+
+
+def _cell_means(image: np.ndarray) -> np.ndarray:
+    """Means of square cells; what is left over at the right and the bottom is dropped, a smaller image is one cell."""
+    rows, columns = max(1, image.shape[0] // _CELL_PX), max(1, image.shape[1] // _CELL_PX)
+    whole = image[: rows * _CELL_PX, : columns * _CELL_PX]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 def _slope(fine: np.ndarray, middling: np.ndarray, inside: np.ndarray) -> float | None:
@@ -171,7 +195,10 @@ def _slope(fine: np.ndarray, middling: np.ndarray, inside: np.ndarray) -> float 
 
 
 def _measure_motion(grey: np.ndarray, region: np.ndarray) -> float | None:
-    """The focus ratio along four directions: weakest squared over strongest. A moved camera blurs along one only."""
+    """Ratio of fine to middling detail along four directions, the weakest squared over the strongest.
+
+    A moved camera blurs along one direction, a lens along all.
+    """
     margin = _WIDEST_FILTER_PX  # it must not reach over the frame's rim
     if min(grey.shape) <= 2 * margin:
         return None
@@ -199,7 +226,7 @@ def _in_rows_of(image: np.ndarray, length: int) -> np.ndarray:
 
 
 def _slope_along_columns(grey: np.ndarray, inside: np.ndarray, step: float) -> float | None:
-    """The focus ratio from detail along the columns, whose pixels are ``step`` apart."""
+    """Ratio of fine to middling detail along the columns, whose pixels are ``step`` apart."""
     lines = np.ascontiguousarray(grey).astype(np.float32)
     across = np.ones(1, np.float32)
     fine = cv2.sepFilter2D(lines, -1, across, cv2.getGaussianKernel(7, _MOTION_FINE_SIGMA_PX / step, cv2.CV_32F))

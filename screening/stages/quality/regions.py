@@ -29,7 +29,6 @@ _GROWN_SHARE = 0.6  # of the lesion's mean distance: how far the lesion is follo
 
 _SKIN_RED_OVER_GREEN = 0.02  # log ratio; the median pixel of 99 of 100 PAD-UFES-20 photos has 0.016 or more
 _SKIN_RED_OVER_BLUE = -0.15  # log ratio; bluish dermoscopic photos (ISIC) reach this at their 1st percentile
-_DARKEST = 6.0  # grey levels: ratios of darker values are noise
 
 _PEN_WIDTH_PX = 15  # at COLOUR_LONG_SIDE: a pen line is narrower
 _PEN_BLUER_THAN_NEIGHBOURS = 0.08  # log(B/G)
@@ -144,7 +143,8 @@ def _squared_radius(height: int, width: int) -> np.ndarray:
     return np.asarray(x * x + y * y)
 
 
-_LOG_OF_LEVEL = np.log(np.maximum(np.arange(256), _DARKEST)).astype(np.float32)
+# One grey level more takes the noise out of the ratios of black without bending those of dark skin.
+_LOG_OF_LEVEL = np.log(np.arange(256) + 1.0).astype(np.float32)
 
 
 def _logs(colour: np.ndarray) -> np.ndarray:
