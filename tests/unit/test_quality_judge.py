@@ -157,8 +157,8 @@ ratio = st.none() | st.floats(0, 2)
     st.builds(
         QualityMeasures,
         detail_grey_levels=st.floats(0, 60),
-        focus_ratio=ratio,
-        coarse_focus_ratio=ratio,
+        focus_ratio=st.floats(0, 2),
+        coarse_focus_ratio=st.floats(0, 2),
         motion_ratio=ratio,
         coarse_motion_ratio=ratio,
         lesion_fraction=share,
@@ -211,10 +211,15 @@ def test_where_no_lesion_stands_out_its_size_and_place_are_not_judged():
     assert judged.issues == ("no_lesion_found",)
 
 
-def test_ratios_of_a_blank_photo_are_no_blur():
-    blank = but(detail_grey_levels=0.0, focus_ratio=None, coarse_focus_ratio=None, motion_ratio=None)
+@pytest.mark.parametrize("motion", [None, 0.1])
+def test_a_blank_photo_is_not_called_blurred_too(motion):
+    blank = but(detail_grey_levels=0.0, focus_ratio=0.0, coarse_focus_ratio=0.0, motion_ratio=motion)
 
     assert judge_quality(blank, CUTOFFS, "enforce").issues == ("nothing_visible",)
+
+
+def test_a_photo_without_any_direction_is_not_called_shaken():
+    assert judge_quality(but(motion_ratio=None, coarse_motion_ratio=None), CUTOFFS, "enforce").issues == ()
 
 
 def judged(pixels: np.ndarray, **facts: object) -> tuple[Verdict, tuple[str, ...]]:

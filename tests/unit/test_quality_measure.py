@@ -57,7 +57,7 @@ def test_a_black_frame_is_black_and_blank():
     black = measured(flat(0, 0, 0))
 
     assert (black.skin_brightness, black.clipped_dark_fraction, black.detail_grey_levels) == (0.0, 1.0, 0.0)
-    assert (black.focus_ratio, black.motion_ratio, black.lesion_contrast, black.skin_fraction) == (None, None, 0.0, 0.0)
+    assert (black.focus_ratio, black.motion_ratio, black.lesion_contrast, black.skin_fraction) == (0.0, None, 0.0, 0.0)
 
 
 def test_a_white_frame_is_white_and_blank():
@@ -78,7 +78,7 @@ def test_a_flat_frame_of_skin_colour_is_skin_without_detail():
 
     assert skin.skin_fraction == 1.0
     assert (skin.detail_grey_levels, skin.lesion_contrast) == pytest.approx((0.0, 0.0), abs=0.01)
-    assert (skin.focus_ratio, skin.coarse_focus_ratio, skin.motion_ratio) == (None, None, None)
+    assert (skin.focus_ratio, skin.coarse_focus_ratio, skin.motion_ratio) == (0.0, 0.0, None)
 
 
 def test_noise_has_no_lesion():

@@ -49,14 +49,17 @@ def judge_quality(
 def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
     """Codes of all that is wrong. Of issues on one line, such as out_of_focus and soft_focus, only the first is given."""
     is_lesion = m.lesion_contrast >= c.flag_contrast_below
-    is_blurred = m.focus_ratio < c.refuse_focus_below or m.coarse_focus_ratio < c.refuse_coarse_focus_below
-    is_moved = _is_below(m.motion_ratio, c.refuse_motion_below)
-    is_moved_far = _is_below(m.coarse_motion_ratio, c.refuse_coarse_motion_below)
     # Colour shows that a photo is of skin; without colour, only a lesion can.
     is_skin = is_lesion if m.is_greyscale else m.skin_fraction >= c.refuse_skin_below
     is_dark = m.skin_brightness < c.refuse_brightness_below or m.clipped_dark_fraction >= c.refuse_clipped_dark
     is_glaring = m.clipped_bright_fraction >= c.flag_clipped_bright or m.lesion_glare_fraction >= c.flag_lesion_glare
     is_blank = m.detail_grey_levels < c.refuse_detail_below or m.lesion_contrast < c.refuse_contrast_below
+    # A blank photo has neither focus nor motion.
+    is_blurred = _is_below(m.focus_ratio, c.refuse_focus_below) or _is_below(
+        m.coarse_focus_ratio, c.refuse_coarse_focus_below
+    )
+    is_moved = _is_below(m.motion_ratio, c.refuse_motion_below)
+    is_moved_far = _is_below(m.coarse_motion_ratio, c.refuse_coarse_motion_below)
     lines: tuple[dict[str, bool], ...] = (
         {
             "too_few_pixels": m.short_side_px < c.refuse_short_side_px,
@@ -69,8 +72,14 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             "no_skin": not is_skin or m.detail_grey_levels >= c.refuse_detail_from,
             "little_skin": not m.is_greyscale and m.border_skin_fraction < c.flag_border_skin_below,
         },
-        {"out_of_focus": is_blurred, "soft_focus": m.focus_ratio < c.flag_focus_below},
-        {"motion_blur": is_moved or is_moved_far, "slight_motion": _is_below(m.motion_ratio, c.flag_motion_below)},
+        {
+            "out_of_focus": not is_blank and is_blurred,
+            "soft_focus": not is_blank and m.focus_ratio < c.flag_focus_below,
+        },
+        {
+            "motion_blur": not is_blank and (is_moved or is_moved_far),
+            "slight_motion": not is_blank and _is_below(m.motion_ratio, c.flag_motion_below),
+        },
         {
             "lesion_too_small": is_lesion and m.lesion_fraction < c.refuse_lesion_below,
             "lesion_small": is_lesion and m.lesion_fraction < c.flag_lesion_below,
@@ -84,5 +93,5 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
 
 
 def _is_below(measure: float | None, limit: float) -> bool:
-    """None was taken of a blank or tiny photo, which has an issue of its own."""
+    """None is the measure of a photo too small or too plain to have a direction; that is an issue of its own."""
     return measure is not None and measure < limit
