@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from threading import Thread
 
 from screening.stages.accounting import Accounting
+from screening.stages.audit import load_great_expectations
 from screening.tasks.audit import audit
 from screening.tasks.context import NightContext
 from screening.tasks.grade import grade
@@ -28,6 +30,8 @@ def run_night(
     Args:
         on_progress: called with the task's name, photos done and photos in all.
     """
+    # The audit's imports take seconds of one core, in which the photos would wait.
+    Thread(target=load_great_expectations, name="load", daemon=True).start()
     on_progress("open_night", 0, 0)
     plan = open_night(night, context)
     done = 0
