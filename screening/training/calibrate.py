@@ -87,5 +87,8 @@ def _at_sensitivity(truth: np.ndarray, score: np.ndarray, weights: np.ndarray, w
 
 
 def _rounded(cutoff: float) -> float:
-    """Down to three digits, so that the photo that set it still reaches it."""
-    return float(np.floor(cutoff * 1000) / 1000)
+    """Down to three digits, so that the photo that set it still reaches it.
+
+    A score that tells nothing has its best cut-off at infinity, which JSON cannot hold: 1 stands for it.
+    """
+    return float(np.floor(min(cutoff, 1.0) * 1000) / 1000)

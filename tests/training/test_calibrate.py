@@ -177,6 +177,17 @@ def test_a_disease_that_no_photo_shows_has_no_cutoff() -> None:
     assert all(np.isfinite(list(diseases.values())))
 
 
+def test_a_disease_that_the_network_sees_everywhere_but_where_it_is_has_the_cutoff_one() -> None:
+    probabilities, labels = one_sure_photo_each()
+    melanoma, nevus = np.flatnonzero(labels == MELANOMA), np.flatnonzero(labels == NEVUS)
+    probabilities[np.ix_(np.concatenate([melanoma, nevus]), [MELANOMA])] = 0.0
+    probabilities[nevus, MELANOMA] = 0.5
+
+    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
+
+    assert diseases["melanoma"] == 1.0, "not infinity, which the release's JSON could not hold"
+
+
 @pytest.mark.parametrize("grade", ["low_risk", "high_risk", "dangerous"])
 def test_without_a_photo_of_a_grade_no_cutoff_is_chosen(grade: str) -> None:
     probabilities, labels = scored_photos(200)
