@@ -180,7 +180,7 @@ def test_a_disease_that_no_photo_shows_has_no_cutoff() -> None:
 def test_a_disease_that_the_network_sees_everywhere_but_where_it_is_has_the_cutoff_one() -> None:
     probabilities, labels = one_sure_photo_each()
     melanoma, nevus = np.flatnonzero(labels == MELANOMA), np.flatnonzero(labels == NEVUS)
-    probabilities[np.ix_(np.concatenate([melanoma, nevus]), [MELANOMA])] = 0.0
+    probabilities[np.concatenate([melanoma, nevus]), MELANOMA] = 0.0
     probabilities[nevus, MELANOMA] = 0.5
 
     diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
