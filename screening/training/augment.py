@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -59,3 +60,22 @@ def augment_batch(pixels: Tensor, size: int, generator: torch.Generator) -> Tens
     grey = x.mean(dim=1, keepdim=True)
     x = grey + (x - grey) * torch.exp(uniform(-0.3, 0.3))[:, None, None, None]
     return (x.clamp(0, 1) * 255.0 - 128.0) / 128.0
+
+
+def mix_pairs(views: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Blend each photo with another of the batch, labels alike (mixup, Zhang et al. 2018).
+
+    Args:
+        views: shape (photos, 3, side, side).
+        targets: shape (photos, classes), probabilities.
+        alpha: of the Beta distribution that the shares come from.
+        generator: source of all randomness.
+
+    Returns:
+        Views and targets of the same shapes; every photo keeps at least half of itself.
+    """
+    shares = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(alpha, alpha, len(views))
+    own = torch.from_numpy(np.maximum(shares, 1 - shares)).to(views)
+    other = torch.randperm(len(views), generator=generator).to(views.device)
+    of_views, of_targets = own[:, None, None, None], own[:, None].to(targets)
+    return of_views * views + (1 - of_views) * views[other], of_targets * targets + (1 - of_targets) * targets[other]

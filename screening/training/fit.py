@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from screening.taxonomy import Taxonomy
-from screening.training.augment import augment_batch
+from screening.training.augment import augment_batch, mix_pairs
 from screening.training.corpus import CLINICAL
 from screening.training.evaluate import grade_aucs
 from screening.training.networks import Member, build_backbone
@@ -41,6 +41,12 @@ class MemberRecipe(BaseModel):
     head_learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     label_smoothing: float = Field(ge=0, lt=1)
+    mixup_alpha: float = Field(
+        default=0.0,
+        ge=0,
+        description="photos of a batch are blended in pairs by a share from Beta(alpha, alpha), their labels too; "
+        "0 = never. Source: Zhang et al. 2018, mixup",
+    )
     ema_decay: float = Field(gt=0, lt=1, description="exponential moving average of the weights, which is what is kept")
     clinical_share: float = Field(gt=0, lt=1, description="share of clinical photos among those drawn")
     seed: int
@@ -88,8 +94,11 @@ class FitMember(lightning.LightningModule):
         size = self.recipe.first_size if self.current_epoch < self.recipe.first_epochs else self.recipe.size
         with torch.no_grad():
             views = augment_batch(pixels.cpu(), size, self.random).to(self.device)
+        targets = torch.nn.functional.one_hot(labels, len(self.taxonomy.classes)).float()
+        if self.recipe.mixup_alpha:
+            views, targets = mix_pairs(views, targets, self.recipe.mixup_alpha, self.random)
         logits = self.member.backbone(views.contiguous(memory_format=torch.channels_last))
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        loss = torch.nn.functional.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
         self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True)
         return loss
 

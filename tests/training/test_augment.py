@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from screening.training.augment import augment_batch
+from screening.training.augment import augment_batch, mix_pairs
 from screening.training.networks import Member
 
 
@@ -106,3 +106,16 @@ def test_views_are_turned_every_way() -> None:
     down = (seen[:, 32:].mean(dim=(1, 2)) - seen[:, :32].mean(dim=(1, 2))).numpy()
     quadrants = {(bool(a > 0), bool(d > 0)) for a, d in zip(across, down, strict=True)}
     assert len(quadrants) == 4
+
+
+def test_a_blended_photo_keeps_most_of_itself_and_its_label_tells_the_same_shares() -> None:
+    brightness = torch.arange(32.0)  # each photo is a plane of its own number, so shares can be read off its pixels
+    blended, targets = mix_pairs(
+        brightness[:, None, None, None].expand(-1, 3, 8, 8), torch.eye(32), 0.4, torch.Generator().manual_seed(3)
+    )
+
+    assert blended.shape == (32, 3, 8, 8)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(32))
+    torch.testing.assert_close(blended.mean(dim=(1, 2, 3)), targets @ brightness)
+    assert (targets.diagonal() >= 0.5).all()
+    assert (targets.diagonal() < 0.95).any(), "some photos are blended indeed"

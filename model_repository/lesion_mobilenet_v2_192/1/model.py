@@ -8,9 +8,9 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as triton
 
-# What the layers hand on for this many photos stays in a core's cache, and without an arena so does the memory that they
-# reuse: a tenth less time than 16 photos at once (docs/benchmarks.md).
-PHOTOS_AT_ONCE = 4
+# What the layers hand on for this many photos stays in a core's cache: a sixth less time than 16 photos at once
+# (docs/benchmarks.md).
+PHOTOS_AT_ONCE = 2
 
 
 class TritonPythonModel:
@@ -22,7 +22,6 @@ class TritonPythonModel:
         options.intra_op_num_threads = int(threads)
         # A spinning thread would take the core from the task that prepares the next batch.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_cpu_mem_arena = False
         file = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
