@@ -166,6 +166,8 @@ td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-ali
 td:first-child { white-space: nowrap; }
 .ge-section table th:nth-child(1) { width: 15%; } .ge-section table th:nth-child(3) { width: 24%; }
 .index th:not(:first-child), .index td:not(:first-child) { text-align: right; }
+@media (max-width: 640px) { body { padding: 16px; } td:first-child { white-space: normal; }
+  td, th { padding-right: 8px; } .index { font-size: 12.5px; } .index th { font-size: 10.5px; } }
 .held { color: var(--teal); font-weight: 600; } .broken { color: var(--bad); font-weight: 700; }
 .badge { background: #eceff2; border-radius: 3px; padding: 0 5px; }
 .cooltip .top, .top { display: none; }

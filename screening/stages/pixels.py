@@ -33,8 +33,8 @@ WORKING_LONG_SIDE = 1024
 MODEL_SIDE = 256
 """Pixels of the square that is sent to the model server; every member resizes it to its own size in its graph."""
 WORKING_JPEG_QUALITY = 92
-MODEL_INPUT_VERSION = "squash-256-area-1"
-"""Changes whenever ``model_pixels`` gives other numbers; a release records it and refuses another."""
+MODEL_INPUT_VERSION = "squash-256-area-2"
+"""Changes whenever the way from an upload to ``model_pixels`` gives other numbers; a release records it and refuses another."""
 
 _ACCEPTED = ("JPEG", "PNG", "WEBP") + (("HEIF",) if HAS_HEIC else ())
 _SRGB = ImageCms.createProfile("sRGB")
@@ -279,8 +279,10 @@ def fit_long_side(pixels: np.ndarray, long_side: int) -> np.ndarray:
 
 def encode_working_copy(pixels: np.ndarray) -> bytes:
     """Upright sRGB pixels to the JPEG that is stored: no metadata, no thumbnail, no profile."""
+    # At twice the model's side, colour at half the resolution still has a value for each pixel that the model sees.
+    colour = "420" if min(pixels.shape[:2]) >= 2 * MODEL_SIDE else "444"
     return bytes(
-        simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=WORKING_JPEG_QUALITY, colorsubsampling="444")
+        simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=WORKING_JPEG_QUALITY, colorsubsampling=colour)
     )
 
 

@@ -40,9 +40,9 @@ def screened(stack, photos, tmp_path_factory) -> Path:
         manifest([{"file": name, "patient_id": f"Grace Hopper {n // 2}"} for n, name in enumerate(names)])
     )
     triton = {"SCREENING_TRITON_URL": stack.environment["SCREENING_TRITON_URL"]}
-    done = run_screening(folder, "screen", str(folder), "--out", str(out), **triton)
+    done = run_screening(out.parent, "screen", str(folder), "--out", str(out), **triton)
     assert done.returncode == 0, done.stderr
-    return out
+    return Path(out)
 
 
 @contextmanager
@@ -61,8 +61,9 @@ def opened(browser: Browser, address: str, size: dict[str, int]) -> Iterator[Pag
 
 
 def only(folder: Path, name: str) -> Path:
-    [found] = folder.rglob(name)
-    return found
+    found = list(folder.rglob(name))
+    assert len(found) == 1, found
+    return found[0]
 
 
 def fits(page: Page) -> bool:

@@ -11,6 +11,7 @@ import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import get_sampling
 
 from screening.errors import PhotoError
 from screening.stages.pixels import (
@@ -553,6 +554,14 @@ def test_the_working_copy_shows_what_was_decoded() -> None:
     pixels = decoded(saved(skin(), "JPEG")).pixels
 
     assert difference(decode_working_copy(encode_working_copy(pixels)), pixels) < 1.5
+
+
+@pytest.mark.parametrize(("size", "halved"), [((512, 700), True), ((511, 700), False), ((224, 224), False)])
+def test_a_working_copy_has_a_colour_for_every_pixel_that_the_model_sees(size: tuple[int, int], halved: bool) -> None:
+    opened = Image.open(io.BytesIO(encode_working_copy(skin(*size))))
+
+    assert get_sampling(opened) == (2 if halved else 0)
+    assert min(size) / (2 if halved else 1) >= min(MODEL_SIDE, *size)
 
 
 @pytest.mark.parametrize("working_copy", [b"", b"no JPEG", saved(skin(), "JPEG")[:2000], saved(skin(), "PNG")])

@@ -32,7 +32,7 @@ def release_fields(**changed: Any) -> dict[str, Any]:
         "members": members,
         "classes": ["nevus", "melanoma"],
         "taxonomy_version": "t-1",
-        "model_input": "squash-256-area-1",
+        "model_input": "squash-256-area-2",
         "input_shape": [256, 256, 3],
         "cutoffs": {"version": "g-1", "dangerous": 0.3},
         "weights_sha256": digest_of_members([MemberOfRelease(**m) for m in members]),
