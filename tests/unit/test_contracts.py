@@ -89,7 +89,7 @@ def test_a_checked_table_keeps_its_contract_through_parquet() -> None:
         pytest.param(a_table(a_row(visit=None)), "column visit has 1 nulls, expected none", id="a null"),
         pytest.param(a_table(a_row(share=float("nan"))), "column share holds NaN", id="not a number"),
         pytest.param(
-            a_table(a_row(kind="third")), r"column kind holds \['third'\], expected \['first', 'again'\]", id="a word"
+            a_table(a_row(kind="third")), r"column kind has 1 values that are none of \['first', 'again'\]", id="a word"
         ),
         pytest.param(a_table(a_row(), a_row()), "2 rows but 1 distinct visit\\+day", id="a key twice"),
     ],
@@ -119,7 +119,7 @@ def test_a_range_includes_both_its_ends_and_a_nullable_column_its_nulls(row: dic
     if is_kept:
         assert check_table(a_table(row), VISITS).to_pylist() == [row]
     else:
-        with pytest.raises(ContractError, match="spans"):
+        with pytest.raises(ContractError, match="has 1 values outside"):
             check_table(a_table(row), VISITS)
 
 
@@ -130,7 +130,7 @@ def test_a_key_of_two_columns_may_repeat_in_one_of_them() -> None:
 def test_a_second_chunk_is_checked_as_the_first() -> None:
     chunked = pa.concat_tables([a_table(a_row(day=day)) for day in (7, 8, 400)])
 
-    with pytest.raises(ContractError, match="column day spans 7 to 400"):
+    with pytest.raises(ContractError, match="column day has 1 values outside 1 to 366"):
         check_table(chunked, VISITS)
 
 
@@ -180,7 +180,7 @@ def test_a_probability_may_pass_one_by_rounding_only(p: float, is_kept: bool) ->
     if is_kept:
         contract.table([{"p_low_risk": p}])
     else:
-        with pytest.raises(ContractError, match="p_low_risk spans"):
+        with pytest.raises(ContractError, match="p_low_risk has 1 values outside"):
             contract.table([{"p_low_risk": p}])
 
 
