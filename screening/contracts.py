@@ -203,6 +203,7 @@ MANIFEST_ISSUES = Contract(
                 "empty",
                 "unreadable",
                 "unknown_column",
+                "duplicate_column",
                 "missing_column",
                 "unknown_file",
                 "duplicate_file",

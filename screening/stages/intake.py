@@ -105,8 +105,9 @@ class Manifest:
 def read_manifest(text: bytes, programme: str, pseudonyms: Pseudonyms) -> Manifest:
     """Read a manifest.csv; whatever is wrong becomes an issue, never an exception: the photos are graded all the same.
 
-    A file named on several lines is used from none of them: the lines may name different people. Nor is a line with more
-    fields than the header, where an unquoted comma has moved the values into wrong columns.
+    A file named on several lines is used from none of them: the lines may name different people. Nor is a column that the
+    header names twice, nor a line with more fields than the header, where an unquoted comma has moved the values into
+    wrong columns.
     """
     if len(text) > MANIFEST_MAX_BYTES:
         return _broken("unreadable", f"{len(text):,} bytes", f"at most {MANIFEST_MAX_BYTES:,} bytes")
@@ -128,6 +129,15 @@ def read_manifest(text: bytes, programme: str, pseudonyms: Pseudonyms) -> Manife
         return Manifest(
             {}, {}, [*issues, ManifestIssue(1, "file", "missing_column", ", ".join(header), "a column file")]
         )
+    repeated = {name: count for name, count in Counter(header).items() if count > 1 and name in MANIFEST_COLUMNS}
+    issues += [
+        ManifestIssue(
+            1, name, "duplicate_column", f"{count} columns {name!r}", "each column once; none of them is used"
+        )
+        for name, count in repeated.items()
+    ]
+    if "file" in repeated:
+        return Manifest({}, {}, issues)
     rows: dict[str, dict[str, object]] = {}
     where: dict[str, int] = {}
     names = Counter(values.get("file", "") for _, values, _ in lines)
@@ -154,7 +164,8 @@ def read_manifest(text: bytes, programme: str, pseudonyms: Pseudonyms) -> Manife
                 )
             )
         else:
-            rows[name], wrong = _manifest_row(values, programme, pseudonyms)
+            clear = {column: value for column, value in values.items() if column not in repeated}
+            rows[name], wrong = _manifest_row(clear, programme, pseudonyms)
             issues.extend(
                 ManifestIssue(number, column, "invalid_value", found, expected) for column, found, expected in wrong
             )

@@ -292,6 +292,21 @@ def test_an_unknown_column_says_which_are_known() -> None:
     assert issue.expected == ", ".join(MANIFEST_COLUMNS)
 
 
+def test_a_column_that_stands_twice_is_an_issue_and_used_from_neither() -> None:
+    manifest = read(b"file,patient_id,age_years, patient_id\nmole.jpg,17,54,18\n")
+
+    assert [(i.line, i.column, i.issue) for i in manifest.issues] == [(1, "patient_id", "duplicate_column")]
+    assert manifest.rows["mole.jpg"]["patient"] is None
+    assert manifest.rows["mole.jpg"]["age_years"] == 54
+
+
+def test_with_two_columns_of_files_no_line_is_used() -> None:
+    manifest = read(b"file,age_years,file\nmole.jpg,54,wart.jpg\n")
+
+    assert [(i.line, i.column, i.issue) for i in manifest.issues] == [(1, "file", "duplicate_column")]
+    assert manifest.rows == {}
+
+
 @pytest.mark.parametrize("header", [b"file,age_years", b" file ,age_years"])
 def test_a_file_on_two_lines_is_used_from_neither(header: bytes) -> None:
     manifest = read(header + b"\nmole.jpg,54\nwart.jpg,33\nmole.jpg,60\n")
