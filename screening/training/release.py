@@ -35,10 +35,12 @@ def build_release(
     labels, kinds = corpus["label"].to_numpy(), corpus["kind"].to_numpy()
     validation, test = (np.flatnonzero(training_set.side == side) for side in (VALIDATION, TEST))
     weights = kind_weights(kinds[validation])
+    print(f"release {name}: calibrate on {len(validation)} validation photos", flush=True)
     logits = member_logits(members, training_set.pixels, validation)
     temperature = fit_temperature(logits, labels[validation], weights)
     cutoffs = choose_cutoffs(ensemble_probabilities(logits, temperature), labels[validation], weights, taxonomy)
 
+    print(f"release {name}: export {len(members)} members", flush=True)
     digests = [
         export_member(member, temperature, spec.name, 1, repository)
         for member, spec in zip(members, recipe.members, strict=True)
@@ -50,10 +52,12 @@ def build_release(
     by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
     write_golden_photos(folder / "golden", by_name, temperature)
 
+    print(f"release {name}: score {len(test)} test photos", flush=True)
     test_logits = member_logits(members, training_set.pixels, test)
     alone = {spec.name: test_logits[i : i + 1] for i, spec in enumerate(recipe.members)} | {"ensemble": test_logits}
     tables = {}
     for who, answer in alone.items():
+        print(f"release {name}: intervals of {who}", flush=True)
         probabilities = ensemble_probabilities(answer, temperature)
         by_grade = taxonomy.grade_probabilities(probabilities)
         grades = np.array([GRADES.index(grade_risk(high, dangerous, cutoffs)) for _, high, dangerous in by_grade])
