@@ -113,7 +113,7 @@ def test_the_audits_pages_lead_to_each_other_and_fit(browser, screened, size):
             page.go_back()
 
 
-def test_airflow_shows_the_dag_and_what_it_promises_to_whoever_logs_in(browser, stack):
+def test_airflow_shows_the_dag_to_whoever_logs_in(browser, stack):
     """Airflow's own pages are scripts, so only a browser tells whether they work with our authentication."""
     AirflowApi(stack.settings.airflow_url, "admin", stack.airflow_password).unpause("nightly_screening", 120)
     page = browser.new_page(viewport=DESK)
