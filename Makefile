@@ -78,6 +78,10 @@ test: setup setup-training browsers ## everything CI runs: check, then the tests
 bench: setup setup-bench ## the figures of docs/benchmarks.md
 	@.venv/bin/python -m tests.benchmarks $(BENCH_ARGS)
 
+.PHONY: bench-quality
+bench-quality: setup ## how well the quality filters work on real photos (BENCH_ARGS="--photos 20": a quick look)
+	@.venv/bin/python -m tests.benchmarks.quality $(BENCH_ARGS)
+
 .PHONY: lock
 lock: $(TOOLS) ## resolve the dependencies anew and write requirements/*.txt
 	@requirements/lock.sh $(UV)

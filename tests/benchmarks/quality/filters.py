@@ -1,0 +1,81 @@
+"""The filters as they are measured: one score each, the issues that they raise, and what they say of one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from screening.contracts import Verdict
+from screening.cutoffs import QualityCutoffs
+from screening.stages.pixels import DecodedPhoto, PhotoHeader
+from screening.stages.quality import QualityMeasures, judge_quality, measure_quality
+
+CUTOFFS = QualityCutoffs()
+
+
+def _softness(m: QualityMeasures) -> float:
+    """The worst of the four ratios, each in parts of its cut-off; a photo too plain to be measured has none."""
+    ratios = (
+        (m.focus_ratio, CUTOFFS.flag_focus_below),
+        (m.coarse_focus_ratio, CUTOFFS.refuse_coarse_focus_below),
+        (m.motion_ratio, CUTOFFS.flag_motion_below),
+        (m.coarse_motion_ratio, CUTOFFS.refuse_coarse_motion_below),
+    )
+    return -min((ratio / cutoff for ratio, cutoff in ratios if ratio is not None), default=0.0)
+
+
+SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
+    "blur": _softness,
+    "dye": lambda m: m.dye_fraction,
+    "hair": lambda m: m.hair_fraction,
+    "far": lambda m: -m.lesion_fraction,
+    "near": lambda m: m.lesion_rim_fraction,
+    "dark": lambda m: -m.skin_brightness,
+    "bright": lambda m: m.clipped_bright_fraction,
+    "not skin": lambda m: -m.border_skin_fraction,
+}
+"""One number per filter, higher = worse. The only place that names the fields of ``QualityMeasures``."""
+
+ISSUES_OF: Mapping[str, frozenset[str]] = {
+    "blur": frozenset({"out_of_focus", "soft_focus", "motion_blur", "slight_motion"}),
+    "dye": frozenset({"dye_over_lesion", "some_dye"}),
+    "hair": frozenset({"hair_over_lesion", "some_hair"}),
+    "far": frozenset({"lesion_too_small", "lesion_small"}),
+    "near": frozenset({"lesion_cut_off"}),
+    "dark": frozenset({"too_dark", "dim"}),
+    "bright": frozenset({"too_bright", "glare"}),
+    "not skin": frozenset({"no_skin", "little_skin"}),
+}
+"""The issues by which each filter speaks, refusing or flagging."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the filters say of one picture."""
+
+    scores: Mapping[str, float]
+    raised: frozenset[str]
+    """The filters that refuse or flag it."""
+    verdict: Verdict
+    issues: tuple[str, ...]
+
+
+def ask_filters(photo: DecodedPhoto) -> Said:
+    """Measure and judge one photo with the product's cut-offs."""
+    measures = measure_quality(photo)
+    judged = judge_quality(measures, CUTOFFS, "enforce")
+    return Said(
+        scores={name: float(score(measures)) for name, score in SCORES.items()},
+        raised=frozenset(name for name, issues in ISSUES_OF.items() if issues & set(judged.issues)),
+        verdict=judged.verdict,
+        issues=judged.issues,
+    )
+
+
+def as_upload(pixels: np.ndarray) -> DecodedPhoto:
+    """What ``decode_photo`` makes of a JPEG with these pixels (0..255, any number type)."""
+    height, width = pixels.shape[:2]
+    rounded = np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+    return DecodedPhoto(rounded, PhotoHeader("jpeg", width, height, "RGB"), None, None, is_greyscale=False)
