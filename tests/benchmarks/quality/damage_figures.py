@@ -41,6 +41,8 @@ class Finding:
     """What the filters say of one picture of one photo."""
 
     photo: str
+    has_hair: bool
+    """Of its own, before anything was made of it."""
     group: str
     kind: str
     level: str
@@ -49,7 +51,10 @@ class Finding:
 
 def look_at(photo: RealPhoto) -> list[Finding]:
     """Make all pictures of a photo, one at a time, and ask the filters about each."""
-    return [Finding(photo.name, p.group, p.kind, p.level, ask_filters(as_upload(p.pixels))) for p in pictures_of(photo)]
+    return [
+        Finding(photo.name, photo.has_hair, p.group, p.kind, p.level, ask_filters(as_upload(p.pixels)))
+        for p in pictures_of(photo)
+    ]
 
 
 class Findings:
@@ -82,6 +87,10 @@ class Findings:
 
     def scores(self, name: str) -> np.ndarray:
         return np.array([f.said.scores[name] for f in self._all])
+
+    def innocent_of(self, name: str) -> Findings:
+        """Those that the filter should not raise: hair in a hairy photo is no false alarm."""
+        return self.only(lambda f: not (name == "hair" and f.has_hair))
 
     def raised(self, name: str) -> Estimate:
         """Share refused or flagged by one filter, with the product's cut-offs."""
@@ -189,9 +198,9 @@ def look_alike_figures(findings: Findings) -> list[Figure]:
     figures = []
     for kind in [AS_IS, *findings.of("look-alike").kinds()]:
         innocent = findings.of("look-alike", kind)
-        figures += [
-            at_most(f"{kind}: raised by {n}", innocent.raised(n), "share", 0.05) for n in ("dye", "blur", "hair")
-        ]
+        for name in ("dye", "blur", "hair"):
+            raised = innocent.innocent_of(name).raised(name)
+            figures.append(at_most(f"{kind}: raised by {name}", raised, "share", 0.05))
         figures.append(Figure(f"{kind}: refused", innocent.refused(), "share"))
     return figures
 
@@ -204,7 +213,7 @@ def tone_figures(findings: Findings) -> list[Figure]:
 def skin_type_figures(photos: list[RealPhoto], said: list[Said]) -> list[Figure]:
     """The held-out photos without ink as they were taken, by the skin type that was recorded; few are of type IV and over."""
     findings = [
-        (photo.fitzpatrick, Finding(photo.name, "published", AS_IS, "", words))
+        (photo.fitzpatrick, Finding(photo.name, photo.has_hair, "published", AS_IS, "", words))
         for photo, words in zip(photos, said, strict=True)
         if photo.fitzpatrick
     ]
@@ -216,7 +225,7 @@ def _across_groups(groups: dict[str, Findings]) -> list[Figure]:
     """One line per filter and group, and how far the groups lie apart; less than 3 points are wanted."""
     figures = []
     for name in (*ISSUES_OF, "refused"):
-        alarms = {g: f.refused() if name == "refused" else f.raised(name) for g, f in groups.items()}
+        alarms = {g: f.refused() if name == "refused" else f.innocent_of(name).raised(name) for g, f in groups.items()}
         figures += [Figure(f"{name}, {group}", estimate, "share") for group, estimate in alarms.items()]
         lowest, highest = (choose(alarms.values(), key=lambda e: e.value) for choose in (min, max))
         apart = Estimate(

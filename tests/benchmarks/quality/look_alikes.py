@@ -69,7 +69,9 @@ def on_cloth(
     if noise.random() < 0.5:
         angle = noise.uniform(0, np.pi)
         aside = np.abs((columns - x) * np.sin(angle) - (rows - y) * np.cos(angle))
-        skin = aside < max(1.8 * radius, 0.27 * min(height, width)) * (1 + 0.05 * clouds((height, width), 60, noise))
+        skin = aside < max(1.8 * radius, 0.27 * min(height, width)) * (
+            1 + 0.05 * clouds((height, width), 60 * unit(photo), noise)
+        )
     else:
         skin = blob((height, width), x, y, max(2.0 * radius, 0.33 * min(height, width)), noise)
     skin |= lesion
@@ -192,7 +194,7 @@ def wrinkled(photo: np.ndarray, noise: np.random.Generator) -> np.ndarray:
         relief += noise.uniform(0.5, 1) * line.astype(np.float32) / 255
     # A furrow is deep here and shallow there.
     furrow = cv2.GaussianBlur(relief, (0, 0), 2.5 * scale) * np.clip(
-        0.8 + 0.5 * clouds(relief.shape, 25, noise), 0, 1.5
+        0.8 + 0.5 * clouds(relief.shape, 25 * scale, noise), 0, 1.5
     )
     lit_flank = np.roll(furrow, (round(6 * scale * across[1]), round(6 * scale * across[0])), axis=(0, 1))
     return np.asarray(np.clip(photo * (1 - 0.4 * furrow + 0.15 * lit_flank)[..., None], 0, 255), np.float32)
