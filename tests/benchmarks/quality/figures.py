@@ -102,7 +102,7 @@ def auc(
 ) -> Estimate:
     """How often a spoilt picture scores above a good one; the interval by resampling the photos, good and spoilt together.
 
-    Where every resample is perfect, the lower limit is the share of photos that cannot be ruled out to be (0.05 ** (1 / n)).
+    Where every resample is 1 or 0, resampling says nothing: then as if of n photos none had been otherwise (0.05 ** (1 / n)).
     """
     counts = f"{worse.size} against {better.size}"
     if not worse.size or not better.size:
@@ -119,8 +119,8 @@ def auc(
         if a.size and b.size:
             drawn.append(_plain_auc(a, b))
     low, high = np.percentile(drawn, [2.5, 97.5])
-    if low == 1.0:
-        low = 0.05 ** (1 / len(set(better_photos)))
+    never = 0.05 ** (1 / len(set(better_photos)))
+    low, high = never if low == 1.0 else low, 1 - never if high == 0.0 else high
     return Estimate(value, float(low), float(high), counts)
 
 
