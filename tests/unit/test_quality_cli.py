@@ -20,7 +20,7 @@ from tests.unit.skin_photos import hairy, skin_photo
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory) -> Path:
+def photos(tmp_path_factory):
     """24 bare and 24 hairy photos, one file that is no photo, and their labels."""
     folder = tmp_path_factory.mktemp("photos")
     lines = ["file,hair", "text.jpg,none"]

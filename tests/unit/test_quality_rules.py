@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,9 +33,8 @@ class WithoutTriton(NightContext):
     def release(self, _name):
         return RELEASE
 
-    @contextmanager
-    def model_server(self, _release) -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(canary=lambda **_how: None)
+    def model_server(self, _release):
+        return nullcontext(SimpleNamespace(canary=lambda **_how: None))
 
 
 @pytest.fixture
@@ -58,7 +56,7 @@ def context(store, **settings: object) -> NightContext:
     return WithoutTriton(Settings(pseudonym_key="k" * 32, **settings), store, store)
 
 
-def quality_row(plan: Plan, context: NightContext) -> dict:
+def quality_row(plan: Plan, context: NightContext):
     prepare(plan.run_id, 0, context)
     [row] = read_table(context.results, paths.staged_batch(plan.run_id, "quality", 0), QUALITY).to_pylist()
     return row
