@@ -22,11 +22,13 @@ from rich.table import Table
 
 from infra.local.errors import StackError
 from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
+from screening.quality_cli import app as quality_app
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__ and "Nightly screening of skin-lesion photos."
 )
+app.add_typer(quality_app, name="quality")
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""
@@ -143,12 +145,14 @@ def screen(
     from screening.edges.folder_store import FolderStore
     from screening.edges.mounted_store import MountedStore
     from screening.tasks import NightContext
+    from screening.tasks.quality_rules import load_quality_rules
 
     folder, out = folder.resolve(), out.resolve()
     if not folder.is_dir():
         raise MissingError(f"{folder} is not a folder; expected one with photos")
     if out.is_relative_to(folder):
         raise SettingsError(f"--out {out} lies inside {folder}: its files would be screened too")
+    load_quality_rules(load_settings())  # a broken file is told before anything is replaced or started
     _make_room(out)
     settings = _settings_for_folder(out, quality_mode)
     today = datetime.now(UTC).date()
@@ -254,7 +258,9 @@ def grade(
     """Say verdict, grade, advice and differential of a few photos."""
     from screening.tasks.context import connect_model_server, servable_release
     from screening.tasks.grade_files import grade_files
+    from screening.tasks.quality_rules import load_quality_rules
 
+    load_quality_rules(load_settings())  # a broken file is told before Triton is started
     with _triton(load_settings()) as settings:
         release = servable_release(settings, settings.release)
         with connect_model_server(settings, release) as server:

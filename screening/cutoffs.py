@@ -1,12 +1,18 @@
 """Clinical and quality limits, each with its source. Changing one is a reviewed change of code or a new release.
 
-A photo is refused or flagged by ``QualityCutoffs``; a probability becomes a grade by ``GradeCutoffs``, which belong to a
-release because they were chosen on its validation photos.
+A photo is refused or flagged by ``QualityCutoffs``, of which a site may bring its own; a probability becomes a grade by
+``GradeCutoffs``, which belong to a release because they were chosen on its validation photos.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class QualityCutoffs:
     it on. Chosen on one half of the published photos (by patient), measured on the other: docs/decisions/0006.
     """
 
-    version: str = "quality-1"
+    name: str = "quality-1"
+    """Whose numbers these are; a site that changes some gives its own."""
 
     refuse_short_side_px: int = 112
     """Half of the next: every pixel that the networks see would be made up from a quarter."""
@@ -94,3 +101,76 @@ class QualityCutoffs:
     """More than 99.8 % of published photos."""
     flag_hair: float = 0.05
     """Hair ratings of ../shared/data/artefacts: median of much hair."""
+
+    @cached_property
+    def version(self) -> str:
+        """The name and a digest of all numbers: two sets of numbers never share a version."""
+        numbers = {name: number for name, number in asdict(self).items() if name != "name"}
+        digest = hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{digest[:8]}"
+
+
+class Line(NamedTuple):
+    """What a cut-off is laid on: a photo is hit when the measure is below it, or when it is at or over it (``from``)."""
+
+    measure: str
+    side: Literal["below", "from"]
+
+    def is_hit(self, value: float | None, limit: float) -> bool:
+        """None is a measure that the photo does not have: no line hits it."""
+        return value is not None and (value < limit if self.side == "below" else value >= limit)
+
+
+LINES: Mapping[str, Line] = MappingProxyType(
+    {
+        "refuse_short_side_px": Line("short_side_px", "below"),
+        "flag_short_side_px": Line("short_side_px", "below"),
+        "refuse_brightness_below": Line("skin_brightness", "below"),
+        "flag_brightness_below": Line("skin_brightness", "below"),
+        "refuse_clipped_dark": Line("clipped_dark_fraction", "from"),
+        "refuse_clipped_bright": Line("clipped_bright_fraction", "from"),
+        "flag_clipped_bright": Line("clipped_bright_fraction", "from"),
+        "flag_lesion_glare": Line("lesion_glare_fraction", "from"),
+        "refuse_detail_below": Line("detail_grey_levels", "below"),
+        "refuse_detail_from": Line("detail_grey_levels", "from"),
+        "refuse_contrast_below": Line("lesion_contrast", "below"),
+        "flag_contrast_below": Line("lesion_contrast", "below"),
+        "refuse_skin_below": Line("skin_fraction", "below"),
+        "flag_border_skin_below": Line("border_skin_fraction", "below"),
+        "refuse_focus_below": Line("focus_ratio", "below"),
+        "flag_focus_below": Line("focus_ratio", "below"),
+        "refuse_coarse_focus_below": Line("coarse_focus_ratio", "below"),
+        "refuse_motion_below": Line("motion_ratio", "below"),
+        "refuse_coarse_motion_below": Line("coarse_motion_ratio", "below"),
+        "flag_motion_below": Line("motion_ratio", "below"),
+        "refuse_lesion_below": Line("lesion_fraction", "below"),
+        "flag_lesion_below": Line("lesion_fraction", "below"),
+        "flag_rim": Line("lesion_rim_fraction", "from"),
+        "refuse_lesion_dye": Line("lesion_dye_fraction", "from"),
+        "flag_dye": Line("dye_fraction", "from"),
+        "refuse_hair": Line("hair_fraction", "from"),
+        "flag_hair": Line("hair_fraction", "from"),
+    }
+)
+"""Which measure each quality cut-off is laid on; what being hit means is said in ``stages/quality/judge.py``."""
+
+FLAGS_AND_REFUSALS: tuple[tuple[str, str], ...] = tuple(
+    (flag, refusal)
+    for flag in LINES
+    for refusal in LINES
+    if flag.startswith("flag_") and refusal.startswith("refuse_") and LINES[flag] == LINES[refusal]
+)
+"""Cut-offs on one side of one measure: whoever is refused by the second would be flagged by the first."""
+
+FILTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "blur": ("flag_focus_below", "refuse_focus_below"),
+        "motion": ("flag_motion_below", "refuse_motion_below"),
+        "distance": ("flag_lesion_below", "refuse_lesion_below"),
+        "dark": ("flag_brightness_below", "refuse_brightness_below"),
+        "bright": ("flag_clipped_bright", "refuse_clipped_bright"),
+        "dye": ("flag_dye", "refuse_lesion_dye"),
+        "hair": ("flag_hair", "refuse_hair"),
+    }
+)
+"""What a person can rate in a photo, and the two cut-offs that should agree with it (``screening quality fit``)."""

@@ -2,7 +2,7 @@
 
 Every field is the environment variable ``SCREENING_<FIELD>``; an empty one counts as not set. Reading touches no
 network, and of the disk only the definition of a time zone. Clinical limits are not here: quality cut-offs are code
-(``screening/cutoffs.py``), grade cut-offs belong to a release.
+(``screening/cutoffs.py``) or a site's own reviewed file, grade cut-offs belong to a release.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     max_photo_pixels: int = Field(default=50_000_000, ge=1)
     max_photo_bytes: int = Field(default=50_000_000, ge=1)
     quality_mode: Literal["enforce", "observe"] = "enforce"
+    quality_cutoffs: str | None = Field(
+        default=None, description="file of a site's own quality cut-offs (YAML); empty: those of screening/cutoffs.py"
+    )
+    advice_messages: str = Field(
+        default="en", description="language of the retake advice, en or es, or a file of one's own messages (YAML)"
+    )
     camera_timezone: str = Field(
         default="UTC", description="zone of a capture time that a camera wrote without an offset"
     )

@@ -51,6 +51,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
     cutoffs: GradeCutoffs,
     code_revision: str,
     timings: Sequence[Mapping[str, object]],
+    quality_cutoffs: QualityCutoffs | None = None,
     taxonomy: Taxonomy | None = None,
 ) -> str:
     """Write the page.
@@ -65,6 +66,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         code_revision: of the code that graded.
         timings: one entry per task and batch: ``task``, ``batch``, ``photos``, ``started_at_utc`` (ISO 8601),
             ``seconds`` and ``cpu_seconds``, in the order in which they started.
+        quality_cutoffs: that the photos were judged by; None: those of this package.
         taxonomy: names the diseases; None: the one of this package.
     """
     taxonomy = taxonomy or load_taxonomy()
@@ -94,7 +96,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         programmes=_programmes(photos, grades),
         diseases=_diseases(grades, taxonomy),
         reasons=_reasons(photos, quality),
-        measures=list(_measures(quality)),
+        measures=list(_measures(quality, quality_cutoffs or QualityCutoffs())),
         manifest=_manifest_groups(tables["manifest_issues"]),
         speed=speed,
         members=_members(tables["predictions"], release),
@@ -320,9 +322,8 @@ class _Measure:
     marks: tuple[Mark, ...] = ()
 
 
-def _shown_measures() -> dict[str, _Measure]:
+def _shown_measures(limits: QualityCutoffs) -> dict[str, _Measure]:
     """Plain words and cut-offs of the measures, by column; a measure that is not here is shown as its contract says."""
-    limits = QualityCutoffs()
     refuse, flag = "refuse", "flag"
     return {
         "detail_grey_levels": _Measure(
@@ -403,11 +404,11 @@ def _shown_measures() -> dict[str, _Measure]:
     }
 
 
-def _measures(quality: pa.Table) -> Iterator[Row]:
+def _measures(quality: pa.Table, cutoffs: QualityCutoffs) -> Iterator[Row]:
     """A histogram for every measure of the contract, so that a new measure shows itself."""
-    shown = _shown_measures()
-    # The lines are those of the code that writes the page: not to be drawn over a night that was judged by others.
-    is_current = _only_value(quality, "cutoffs_version") == QualityCutoffs().version
+    shown = _shown_measures(cutoffs)
+    # Rows that an earlier run of the night left may have been judged by others.
+    is_current = _only_value(quality, "cutoffs_version") == cutoffs.version
     verdicts = quality["verdict"].to_numpy()
     for column in QUALITY.columns:
         if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):

@@ -8,12 +8,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from screening import __version__
-from screening.cutoffs import GradeCutoffs
+from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
 from screening.edges.model_server import ModelServer
 from screening.edges.release import Release, load_release
@@ -34,6 +34,7 @@ class Plan:
     release: str
     code_revision: str
     claimed_at_utc: datetime
+    quality_cutoffs: QualityCutoffs
 
     @property
     def photos(self) -> int:
@@ -44,9 +45,19 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: bytes) -> Plan:
-        fields = json.loads(text)
-        night, claimed = date.fromisoformat(fields.pop("night")), datetime.fromisoformat(fields.pop("claimed_at_utc"))
-        return cls(night=night, claimed_at_utc=claimed, **fields)
+        """Read a plan.
+
+        Raises:
+            ContractError: code that knows other quality cut-offs wrote it.
+        """
+        plan = json.loads(text)
+        night, claimed = date.fromisoformat(plan.pop("night")), datetime.fromisoformat(plan.pop("claimed_at_utc"))
+        numbers = plan.pop("quality_cutoffs", {})
+        if set(numbers) != {field.name for field in fields(QualityCutoffs)}:
+            raise ContractError(
+                f"plan of {plan['run_id']}: its quality cut-offs are not this code's; open the night again"
+            )
+        return cls(night=night, claimed_at_utc=claimed, quality_cutoffs=QualityCutoffs(**numbers), **plan)
 
 
 @dataclass(frozen=True)

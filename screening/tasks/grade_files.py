@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from screening.contracts import RiskGrade, Verdict
-from screening.cutoffs import QualityCutoffs
 from screening.edges.model_server import ModelServer
 from screening.edges.release import Release
 from screening.errors import PhotoError
@@ -20,6 +19,7 @@ from screening.stages.quality import judge_quality, measure_quality
 from screening.stages.referral import ACTIONS
 from screening.stages.refusals import NOT_GRADED_ADVICE, advice_for
 from screening.tasks.context import grade_cutoffs
+from screening.tasks.quality_rules import load_quality_rules
 from screening.taxonomy import load_taxonomy
 
 
@@ -27,6 +27,7 @@ def grade_files(
     files: Iterable[Path], settings: Settings, release: Release, server: ModelServer
 ) -> Iterator[dict[str, object]]:
     """One answer per file, in their order: verdict, and grade, advice and differential if it could be graded."""
+    rules = load_quality_rules(settings)
     limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
     for file in files:
         answer: dict[str, object] = {"photo": str(file), "verdict": str(Verdict.REFUSED), "grade": None}
@@ -43,7 +44,7 @@ def grade_files(
         except PhotoError as error:
             yield answer | {"reason": error.reason, "found": str(error), "advice": advice_for(error.reason)}
             continue
-        judged = judge_quality(measure_quality(decoded), QualityCutoffs(), settings.quality_mode)
+        judged = judge_quality(measure_quality(decoded), rules.cutoffs, settings.quality_mode, rules.messages)
         answer |= {
             "verdict": str(judged.verdict),
             "reason": judged.reason,

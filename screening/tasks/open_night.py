@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime
 from itertools import islice
 
 from screening.contracts import BATCH, LEDGER, MANIFEST_ISSUES
+from screening.cutoffs import QualityCutoffs
 from screening.edges import paths
 from screening.edges.tables import TableWriter, iter_table, write_table
-from screening.errors import MissingObjectError, SettingsError
+from screening.errors import ContractError, MissingObjectError, SettingsError
 from screening.stages.intake import (
     MANIFEST_NAME,
     KnownKeys,
@@ -23,6 +24,7 @@ from screening.stages.intake import (
     unknown_files,
 )
 from screening.tasks.context import NightContext, Plan, code_revision, run_id_of
+from screening.tasks.quality_rules import load_quality_rules
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +34,21 @@ _LEDGER_ROWS = 10_000
 
 
 def open_night(night: date, context: NightContext) -> Plan:
-    """Open a night, or open it again: a night that was opened keeps exactly its keys.
+    """Open a night, or open it again: a night that was opened keeps exactly its keys, and its quality cut-offs.
 
     Args:
         night: photos of this day's folder and of earlier ones, if no other night has them.
 
     Raises:
+        SettingsError: a setting names a file that does not exist.
+        ContractError: the site's quality cut-offs or messages are not in order.
         MissingError: a bucket, the release or its model does not exist.
         AccessError: a store refused the credentials.
         ModelServerUnavailableError: Triton does not answer the canary.
     """
     run_id = run_id_of(night)
     with context.timed(run_id, "open_night"):
+        quality_cutoffs = _quality_cutoffs(run_id, context)
         release = context.release(context.settings.release)
         with context.model_server(release) as server:
             server.canary(heal=True)
@@ -56,10 +61,26 @@ def open_night(night: date, context: NightContext) -> Plan:
         claimed = datetime.now(UTC) if first is None else datetime.fromisoformat(str(first["claimed_at_utc"]))
         sizes = batch_sizes(count, context.settings.photos_per_batch, context.settings.max_batches)
         _write_batches(run_id, sizes, _ledger_rows(context, night), context)
-        plan = Plan(run_id, night, sizes, release.name, code_revision(), claimed)
+        plan = Plan(run_id, night, sizes, release.name, code_revision(), claimed, quality_cutoffs)
         context.results.put(paths.run_plan(run_id), plan.to_json())
-    log.info("open_night run=%s listed=%d batches=%d release=%s", run_id, plan.photos, len(sizes), release.name)
+    log.info(
+        "open_night run=%s listed=%d batches=%d release=%s quality_cutoffs=%s",
+        run_id, plan.photos, len(sizes), release.name, quality_cutoffs.version,
+    )  # fmt: skip
     return plan
+
+
+def _quality_cutoffs(run_id: str, context: NightContext) -> QualityCutoffs:
+    """Those of the night's earlier plan, if this code knows them; else those that the settings name."""
+    named = load_quality_rules(context.settings).cutoffs
+    with suppress(MissingObjectError, ContractError):
+        kept = context.plan(run_id).quality_cutoffs
+        if kept != named:
+            log.warning(
+                "open_night run=%s keeps quality_cutoffs=%s, the settings name %s", run_id, kept.version, named.version
+            )
+        return kept
+    return named
 
 
 def _ledger_rows(context: NightContext, night: date) -> Iterator[dict[str, object]]:

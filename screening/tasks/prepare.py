@@ -12,7 +12,6 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from screening.contracts import BATCH, PREPARED, QUALITY, Outcome, Verdict
-from screening.cutoffs import QualityCutoffs
 from screening.edges import paths
 from screening.edges.tables import read_table, write_table
 from screening.errors import (
@@ -29,6 +28,7 @@ from screening.tasks.context import NightContext
 from screening.tasks.earlier_run import EarlierRun
 from screening.tasks.open_night import MISPLACED
 from screening.tasks.parallel import map_windowed
+from screening.tasks.quality_rules import QualityRules, load_messages
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,13 @@ def prepare(run_id: str, batch: int, context: NightContext) -> int:
         StoreUnavailableError: the store did not answer; the whole batch is tried again.
     """
     rows: list[Row] = read_table(context.results, paths.staged_batch(run_id, "batch", batch), BATCH).to_pylist()
+    # The plan's cut-offs, not the settings': another machine may have another file by now, or none.
+    rules = QualityRules(context.plan(run_id).quality_cutoffs, load_messages(context.settings))
     with context.timed(run_id, "prepare", batch, len(rows)):
         threads = context.settings.prepare_threads
         with ThreadPoolExecutor(threads, thread_name_prefix="prepare") as pool:
             earlier = EarlierRun(run_id, context)
-            prepare_photo = partial(_prepare_photo, run_id=run_id, context=context, earlier=earlier)
+            prepare_photo = partial(_prepare_photo, run_id=run_id, context=context, rules=rules, earlier=earlier)
             prepared = list(map_windowed(pool, prepare_photo, rows, 2 * threads))
         photos = PREPARED.table([photo for photo, _ in prepared])
         # The same bytes may stand in the batch twice: one row of quality serves both.
@@ -72,13 +74,15 @@ def prepare(run_id: str, batch: int, context: NightContext) -> int:
     return batch
 
 
-def _prepare_photo(row: Row, *, run_id: str, context: NightContext, earlier: EarlierRun) -> tuple[Row, Row | None]:
+def _prepare_photo(
+    row: Row, *, run_id: str, context: NightContext, rules: QualityRules, earlier: EarlierRun
+) -> tuple[Row, Row | None]:
     """One photo's row of ``prepared``, and of ``quality`` if it could be decoded."""
     photo: Row = {column.name: row.get(column.name) for column in PREPARED.columns}
     if row["programme"] == MISPLACED:
         return _not_graded(photo, Outcome.FAILED, "misplaced", "not below uploads/<programme>/<yyyy-mm-dd>/"), None
     try:
-        return _decode_and_judge(photo, str(row["key"]), str(row["etag"]), run_id, context)
+        return _decode_and_judge(photo, str(row["key"]), str(row["etag"]), run_id, context, rules)
     except (MissingObjectError, ChangedObjectError) as error:
         reason, text = _NOT_FETCHED[type(error)]
         return earlier.rows_of(photo) or (_not_graded(photo, Outcome.FAILED, reason, text), None)
@@ -91,7 +95,9 @@ def _prepare_photo(row: Row, *, run_id: str, context: NightContext, earlier: Ear
         return _not_graded(photo, Outcome.FAILED, "prepare_error", f"{type(error).__name__}: {error}"), None
 
 
-def _decode_and_judge(photo: Row, key: str, etag: str, run_id: str, context: NightContext) -> tuple[Row, Row]:
+def _decode_and_judge(
+    photo: Row, key: str, etag: str, run_id: str, context: NightContext, rules: QualityRules
+) -> tuple[Row, Row]:
     settings = context.settings
     limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
     if int(str(photo["size_bytes"])) > limits.max_bytes:  # not even fetched
@@ -113,7 +119,7 @@ def _decode_and_judge(photo: Row, key: str, etag: str, run_id: str, context: Nig
     photo["captured_at_utc"] = photo["captured_at_utc"] or decoded.captured_at_utc
     photo["device"] = photo["device"] or decoded.device
     measures = measure_quality(decoded)
-    judged = judge_quality(measures, QualityCutoffs(), settings.quality_mode)
+    judged = judge_quality(measures, rules.cutoffs, settings.quality_mode, rules.messages)
     quality: Row = asdict(measures) | {
         "photo_id": photo_id,
         "programme": photo["programme"],
@@ -122,7 +128,7 @@ def _decode_and_judge(photo: Row, key: str, etag: str, run_id: str, context: Nig
         "reason": judged.reason,
         "advice": judged.advice,
         "quality_mode": settings.quality_mode,
-        "cutoffs_version": QualityCutoffs().version,
+        "cutoffs_version": rules.cutoffs.version,
     }
     if judged.verdict == Verdict.REFUSED:
         photo |= {

@@ -32,6 +32,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
             audit=json.loads(context.results.get(paths.audit_result(run_id))),
             release=release,
             cutoffs=grade_cutoffs(release),
+            quality_cutoffs=plan.quality_cutoffs,
             code_revision=plan.code_revision,
             timings=read_timings(run_id, context),
         )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from screening.contracts import PHOTOS, QUALITY
+from screening.cutoffs import QualityCutoffs
 from screening.edges import paths
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import write_table
@@ -31,7 +32,8 @@ UPLOADS = (
 def context(tmp_path):
     store = FolderStore(tmp_path)
     context = NightContext(Settings(), store, store)
-    store.put(paths.run_plan(RUN), Plan(RUN, NIGHT, [5], "r0001", "c", datetime.now(UTC)).to_json())
+    plan = Plan(RUN, NIGHT, [5], "r0001", "c", datetime.now(UTC), QualityCutoffs())
+    store.put(paths.run_plan(RUN), plan.to_json())
     for upload in UPLOADS:
         if upload is not COPY_IS_GONE:
             store.put(paths.working_copy(RUN, upload.photo_id), b"a working copy")

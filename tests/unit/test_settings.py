@@ -24,6 +24,7 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
     assert [name for name in Settings.model_fields if getattr(settings, name) is None] == [
         "s3_endpoint",
         "release",
+        "quality_cutoffs",
         "pseudonym_key",
     ]
 
