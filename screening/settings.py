@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     max_photo_pixels: int = Field(default=50_000_000, ge=1)
     max_photo_bytes: int = Field(default=50_000_000, ge=1)
     quality_mode: Literal["enforce", "observe"] = "enforce"
+    same_picture_days: int = Field(
+        default=30, ge=0, le=366, description="nights back in which a picture that was sent before is looked for"
+    )
     camera_timezone: str = Field(
         default="UTC", description="zone of a capture time that a camera wrote without an offset"
     )

@@ -23,7 +23,7 @@ from screening.errors import (
     UnreadableFileError,
 )
 from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy, read_header
-from screening.stages.quality import judge_quality, measure_quality
+from screening.stages.quality import judge_quality, measure_quality, perceptual_hash
 from screening.stages.refusals import advice_for
 from screening.tasks.context import NightContext
 from screening.tasks.earlier_run import EarlierRun
@@ -117,6 +117,7 @@ def _decode_and_judge(photo: Row, key: str, etag: str, run_id: str, context: Nig
     quality: Row = asdict(measures) | {
         "photo_id": photo_id,
         "programme": photo["programme"],
+        "perceptual_hash": perceptual_hash(decoded.pixels),
         "issues": list(judged.issues),
         "verdict": judged.verdict,
         "reason": judged.reason,
