@@ -238,6 +238,13 @@ PHOTOS = Contract(
         Column("advice", _TEXT, "what the uploader should do; null when nothing", nullable=True),
         Column("duplicate_of", _TEXT, "key of the photo whose grade it shares", nullable=True),
         Column("duplicate_of_night", pa.date32(), "night in which that photo was graded", nullable=True),
+        Column(
+            "same_picture_as",
+            _TEXT,
+            "photo_id of the programme's first photo with the same picture in other bytes, of this night or one shortly "
+            "before; both are judged; null when none is known",
+            nullable=True,
+        ),
     ),
 )
 
@@ -302,6 +309,12 @@ QUALITY = Contract(
         Column("lesion_glare_fraction", pa.float32(), "share of the lesion that is white", "0..1", low=0, high=1),
         Column("short_side_px", pa.int32(), "shorter side as uploaded", "px", low=1),
         Column("is_greyscale", pa.bool_(), "no pixel has a colour"),
+        Column(
+            "perceptual_hash",
+            _TEXT,
+            "88 hex digits: signs of 256 low frequencies, colours of four frames; null for a flat frame",
+            nullable=True,
+        ),
         Column("issues", pa.list_(_TEXT), "codes of all that was found, most severe first"),
         Column("verdict", _TEXT, "usable, flagged or refused", words=tuple(Verdict)),
         Column("reason", _TEXT, "code of the issue that decided; null when usable", nullable=True),

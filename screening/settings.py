@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     advice_messages: str = Field(
         default="en", description="language of the retake advice, en or es, or a file of one's own messages (YAML)"
     )
+    same_picture_days: int = Field(
+        default=30, ge=0, le=366, description="nights back in which a picture that was sent before is looked for"
+    )
     camera_timezone: str = Field(
         default="UTC", description="zone of a capture time that a camera wrote without an offset"
     )

@@ -33,6 +33,7 @@ URGENT_ROWS = 40
 HIGH_RISK_ROWS = 10
 PROGRAMME_ROWS = 20
 REASON_ROWS = 15
+SAME_PICTURE_ROWS = 15
 MANIFEST_ROWS = 15
 AUDIT_ROWS = 40
 
@@ -96,6 +97,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         programmes=_programmes(photos, grades),
         diseases=_diseases(grades, taxonomy),
         reasons=_reasons(photos, quality),
+        same_pictures=_same_pictures(photos),
         measures=list(_measures(quality, quality_cutoffs or QualityCutoffs())),
         manifest=_manifest_groups(tables["manifest_issues"]),
         speed=speed,
@@ -310,6 +312,14 @@ def _reasons(photos: pa.Table, quality: pa.Table) -> Row:
             groups.append({"outcome": outcome, "rows": rows[:REASON_ROWS], "more": len(rows) - len(rows[:REASON_ROWS])})
     refused = [r for (o, _), r in found.items() if o == "refused"]
     return {"groups": groups, "commonest": max(refused, key=lambda r: r["count"], default=None)}
+
+
+def _same_pictures(photos: pa.Table) -> Row:
+    """Photos whose picture was sent before in other bytes, by programme, and how many more there are."""
+    found = photos.filter(pc.field("same_picture_as").is_valid())
+    shown = ["programme", "photo_id", "outcome", "same_picture_as"]
+    first = found.select(shown).sort_by([(name, "ascending") for name in shown[:2]]).slice(0, SAME_PICTURE_ROWS)
+    return {"rows": first.to_pylist(), "more": found.num_rows - first.num_rows, "total": found.num_rows}
 
 
 @dataclass(frozen=True)

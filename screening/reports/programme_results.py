@@ -26,6 +26,7 @@ COLUMNS = (
     "action",
     "due_by",
     "same_photo_as",
+    "same_picture_as",
     "night",
 )
 FORMULA_STARTS = "=+-@\t\r\n"
@@ -72,6 +73,7 @@ def programme_results(
     }
     night_photos = tables["photos"].to_pylist()
     by_upload: dict[object, _Row] = {(row["key"], row["photo_id"]): row for row in night_photos}
+    source_names = {row["photo_id"]: row["source_name"] for row in night_photos if row["programme"] == programme}
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -99,6 +101,7 @@ def programme_results(
             "due_by": referral.get("due_by"),
             # Another programme's file name is not this one's to read.
             "same_photo_as": first["source_name"] if first and first["programme"] == programme else None,
+            "same_picture_as": _sent_before(photo["same_picture_as"], source_names),
             "night": night,
         }
         writer.writerow([_defuse(cells[column]) for column in COLUMNS])
@@ -107,6 +110,11 @@ def programme_results(
 
 def _words(code: object) -> str | None:
     return str(code).replace("_", " ") if code else None
+
+
+def _sent_before(photo_id: object, source_names: Mapping[object, object]) -> object:
+    """The file of this night that shows the same picture; an earlier night's is known by its id alone."""
+    return source_names.get(photo_id, f"photo {photo_id} of an earlier night") if photo_id else None
 
 
 def _found(photo: _Row, quality_row: _Row) -> str | None:

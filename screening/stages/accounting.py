@@ -101,6 +101,7 @@ def accounting_faults(
         *_ledger_faults(ledger, listed, night),
         *_reason_faults(listed),
         *_duplicate_faults(listed, night),
+        *_same_picture_faults(listed),
         *_graded_faults(graded, predictions, grades, members),
         *_verdict_faults(listed, tables["quality"], grades),
         *_sum_faults(grades, predictions, members, taxonomy),
@@ -110,7 +111,7 @@ def accounting_faults(
 
 _PHOTO_COLUMNS = [
     *("key", "etag", "programme", "photo_id", "patient", "lesion"),
-    *("outcome", "reason", "duplicate_of", "duplicate_of_night"),
+    *("outcome", "reason", "duplicate_of", "duplicate_of_night", "same_picture_as"),
 ]
 
 
@@ -181,6 +182,20 @@ def _duplicate_faults(listed: list[_Row], night: date) -> Iterable[str]:
     yield from _fault(unknown, "duplicates name a photo that this night does not have")
     yield from _fault(chained, "duplicates name a photo that is a duplicate itself")
     yield from _fault(unlike, "duplicates name a photo with other bytes")
+
+
+def _same_picture_faults(listed: list[_Row]) -> Iterable[str]:
+    copies = [row for row in listed if row["same_picture_as"]]
+    # A photo of an earlier night is believed. Another programme may have sent its bytes this night, with other copies.
+    copied = {(row["programme"], row["photo_id"]) for row in copies}
+    itself = [_name(row) for row in copies if row["same_picture_as"] == row["photo_id"]]
+    yield from _fault(itself, "photos are said to show the same picture as themselves")
+    chained = [
+        _name(row)
+        for row in copies
+        if row["same_picture_as"] != row["photo_id"] and (row["programme"], row["same_picture_as"]) in copied
+    ]
+    yield from _fault(chained, "photos show the same picture as one that itself repeats an earlier one")
 
 
 def _graded_faults(

@@ -41,6 +41,7 @@ PERSON = r"^p-[0-9a-f]{24}$"
 LESION = r"^l-[0-9a-f]{24}$"
 REFERRED = r"^(?:p-[0-9a-f]{24}|photo:[0-9a-f]{32})$"
 SHA256 = r"^[0-9a-f]{64}$"
+PERCEPTUAL_HASH = r"^[0-9a-f]{88}$"
 
 # Lists are replaced by figures, because an expectation looks at one value at a time.
 HOW_MANY, SUM, LEAST, MOST = (f"probabilities: {what}" for what in ("how many", "sum", "least", "most"))
@@ -199,6 +200,13 @@ def _of_photos(rows: int, night: Night) -> Iterator[Expectation]:
         {"column": "duplicate_of"},
         where=singles,
     )
+    yield _like("same_picture_as", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield Expectation(
+        "expect_column_values_to_be_null",
+        "a duplicate is said to share the bytes, not the picture as well",
+        {"column": "same_picture_as"},
+        where=duplicate,
+    )
     for column in ("photo_id", "format", "width_px", "height_px"):
         yield _filled(column, f"a graded photo has its {column}", ("outcome", str(Outcome.GRADED)))
     # A camera may be a zone ahead of UTC.
@@ -219,6 +227,7 @@ def _of_photos(rows: int, night: Night) -> Iterator[Expectation]:
 
 def _of_quality(rows: int, night: Night) -> Iterator[Expectation]:
     yield _like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield _like("perceptual_hash", "88 hex digits", PERCEPTUAL_HASH)
     not_usable = ("verdict", str(Verdict.FLAGGED), str(Verdict.REFUSED))
     yield _filled("reason", "a flagged or refused photo has a reason", not_usable)
     yield _filled("advice", "a flagged or refused photo has advice", not_usable)

@@ -1,7 +1,7 @@
 """All batches of a night to grades and referrals: the one task that sees the night as a whole.
 
-Each photo is still judged alone. What needs the whole night is only who shares whose bytes, and which photos show the
-same lesion or person.
+Each photo is still judged alone. What needs the whole night is only who shares whose bytes or picture, and which photos
+show the same lesion or person.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from screening.stages.grading import grade_photo
 from screening.stages.referral import DueDays, JudgedPhoto, make_referrals
 from screening.stages.refusals import NOT_GRADED_ADVICE
 from screening.tasks.context import NightContext, Plan, grade_cutoffs
+from screening.tasks.same_pictures import name_same_pictures
 from screening.tasks.staged import earlier_grades, published_contracts
 from screening.taxonomy import load_taxonomy
 
@@ -50,6 +51,7 @@ def grade(run_id: str, context: NightContext) -> None:
     with context.timed(run_id, "grade", photos=plan.photos):
         photos = _resolve_outcomes(plan, context)
         quality = _first_per_photo(_concat(plan, context, QUALITY))
+        name_same_pictures(photos, quality, plan, context)
         predictions = _first_per_photo(_concat(plan, context, PREDICTIONS))
         # A photo that failed after its neighbour's copy was answered must not leave half an answer behind.
         graded_ids = pa.array([p["photo_id"] for p in photos if p["outcome"] == Outcome.GRADED], pa.string())
@@ -70,8 +72,10 @@ def grade(run_id: str, context: NightContext) -> None:
             write_table(context.results, paths.staged_table(run_id, contract.name), table, contract)
     outcomes = Counter(str(p["outcome"]) for p in photos)
     log.info(
-        "grade run=%s listed=%d %s", run_id, len(photos), " ".join(f"{k}={v}" for k, v in sorted(outcomes.items()))
-    )
+        "grade run=%s listed=%d same_picture=%d %s",
+        run_id, len(photos), sum(p["same_picture_as"] is not None for p in photos),
+        " ".join(f"{k}={v}" for k, v in sorted(outcomes.items())),
+    )  # fmt: skip
 
 
 def _concat(plan: Plan, context: NightContext, contract: Contract) -> pa.Table:

@@ -22,7 +22,7 @@ from screening.errors import (
     UnreadableFileError,
 )
 from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy, read_header
-from screening.stages.quality import judge_quality, measure_quality
+from screening.stages.quality import judge_quality, measure_quality, perceptual_hash
 from screening.stages.refusals import advice_for
 from screening.tasks.context import NightContext
 from screening.tasks.earlier_run import EarlierRun
@@ -123,6 +123,7 @@ def _decode_and_judge(
     quality: Row = asdict(measures) | {
         "photo_id": photo_id,
         "programme": photo["programme"],
+        "perceptual_hash": perceptual_hash(decoded.pixels),
         "issues": list(judged.issues),
         "verdict": judged.verdict,
         "reason": judged.reason,

@@ -57,7 +57,10 @@ def pseudonym(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload, as a test wants to speak of it; ``same_as`` is the name of the upload whose bytes it repeats."""
+    """One upload, as a test wants to speak of it; ``same_as`` is the name of the upload whose bytes it repeats.
+
+    ``shows`` is the name of the upload whose picture it shows.
+    """
 
     name: str
     outcome: str = "graded"
@@ -69,6 +72,7 @@ class Upload:
     programme: str = "coast"
     same_as: str | None = None
     same_as_night: date | None = None
+    shows: str | None = None
     is_decoded: bool = True
     body_site: str | None = "back"
 
@@ -213,6 +217,7 @@ def _photo(upload: Upload) -> dict[str, object]:
         "reason_text": None if is_judged else f"found {upload.reason}",
         "advice": None if is_judged else "Take the photo again.",
         "has_training_consent": False,
+        "same_picture_as": photo_id_of(upload.shows) if upload.shows else None,
     }
     if upload.outcome == "duplicate":
         row["duplicate_of"] = f"uploads/coast/{NIGHT}/{upload.same_as}"
@@ -226,6 +231,7 @@ def _quality(upload: Upload, verdict: str) -> dict[str, object]:
         "photo_id": upload.photo_id,
         "programme": upload.programme,
         "focus_ratio": 0.4,
+        "perceptual_hash": "0f" * 44,
         "skin_brightness": 0.6,
         "issues": [upload.reason] if has_issue else [],
         "verdict": verdict,

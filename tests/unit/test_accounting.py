@@ -103,6 +103,14 @@ def _duplicate_of(value: str | None) -> Callable[[MadeUpNight], MadeUpNight]:
     return change
 
 
+def _shows(name: str, *others: str) -> Callable[[MadeUpNight], MadeUpNight]:
+    def change(night: MadeUpNight) -> MadeUpNight:
+        rows = [row_of(night.tables["photos"], "source_name", other) for other in others]
+        return night.changed("photos", lambda t: with_value(t, "same_picture_as", photo_id_of(name), rows))
+
+    return change
+
+
 def _graded_twice(night: MadeUpNight) -> MadeUpNight:
     duplicate = row_of(night.tables["photos"], "outcome", "duplicate")
     return night.changed("photos", lambda t: with_value(t, "outcome", "graded", [duplicate]))
@@ -242,6 +250,8 @@ def _referral_of_another_night(night: MadeUpNight) -> MadeUpNight:
         (_duplicate_of("uploads/coast/nowhere.jpg"), "1 duplicates name a photo that this night does not have"),
         (_duplicate_of("uploads/hills/2026-11-20/again.jpg"), "1 duplicates name a photo that is a duplicate itself"),
         (_duplicate_of("uploads/coast/2026-11-20/spot.jpg"), "1 duplicates name a photo with other bytes"),
+        (_shows("mole.jpg", "mole.jpg"), "1 photos are said to show the same picture as themselves"),
+        (_shows("spot.jpg", "spot.jpg", "mole.jpg"), "1 photos show the same picture as one that itself repeats"),
         (_graded_twice, "1 photo ids were graded more than once"),
         (_without_grade, "1 graded photos have no row in grades"),
         (_two_grades, "1 photos have more than one row in grades"),
@@ -304,6 +314,19 @@ def test_a_photo_that_failed_after_it_was_measured_is_no_fault() -> None:
     night = night_of(Upload("a.jpg"), Upload("b.jpg", outcome="failed", reason="no_answer"))
     measured = with_value(night.tables["quality"], "photo_id", photo_id_of("b.jpg"))
     assert faults_of(night.changed("quality", lambda t: pa.concat_tables([t, measured]))) == []
+
+
+def test_a_photo_may_show_the_picture_of_another_one_of_this_night_or_an_earlier_one() -> None:
+    assert faults_of(night_of(Upload("a.jpg"), Upload("b.jpg", shows="a.jpg"), Upload("c.jpg", shows="old.jpg"))) == []
+
+
+def test_what_another_programme_sent_makes_no_chain() -> None:
+    night = night_of(
+        Upload("a.jpg", shows="b.jpg"),
+        Upload("b.jpg", shows="c.jpg", programme="hills"),
+        Upload("c.jpg", shows="d.jpg"),
+    )
+    assert faults_of(night) == []
 
 
 def test_a_photo_of_an_earlier_night_is_shared_and_may_raise_the_grade() -> None:

@@ -82,6 +82,18 @@ def test_the_page_opens_with_the_people_at_risk_and_the_accounting() -> None:
         assert words in sections["glance"]
 
 
+def test_pictures_that_were_sent_before_are_listed_by_photo_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nightly, "SAME_PICTURE_ROWS", 1)
+    night = night_of(
+        Upload("a.jpg"), Upload("b.jpg", shows="a.jpg"), Upload("c.jpg", shows="old.jpg", programme="hills")
+    )
+    section = sections_of(night)["same-pictures"]
+    assert "2 photos show the same picture" in section
+    assert f"coast {photo_id_of('b.jpg')} graded {photo_id_of('a.jpg')}" in section
+    assert "1 more in the table photos" in section
+    assert "same-pictures" not in sections_of(a_night())
+
+
 def test_one_person_is_not_people() -> None:
     assert "1 person graded dangerous" in sections_of(night_of(Upload("a.jpg", grade="dangerous")))["cards"]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from screening.reports.programme_results import COLUMNS, programme_results
-from tests.unit.made_up_night import NIGHT, MadeUpNight, Upload, a_night, night_of
+from tests.unit.made_up_night import NIGHT, MadeUpNight, Upload, a_night, night_of, photo_id_of
 
 
 def rows_of(
@@ -46,6 +46,7 @@ def test_a_graded_photo_says_what_to_do_in_plain_words() -> None:
         "action": "Have a doctor at a nearby hospital examine the lesion.",
         "due_by": "2026-12-20",
         "same_photo_as": "",
+        "same_picture_as": "",
         "night": "2026-11-20",
     }
 
@@ -76,6 +77,16 @@ def test_the_name_of_another_programmes_file_is_not_told() -> None:
     assert rows_of(a_night(), "hills")["again.jpg"]["same_photo_as"] == ""
     same_programme = night_of(Upload("a.jpg"), Upload("b.jpg", outcome="duplicate", same_as="a.jpg"))
     assert rows_of(same_programme)["b.jpg"]["same_photo_as"] == "a.jpg"
+
+
+def test_a_picture_that_was_sent_before_names_the_file_of_this_night_or_the_id_of_an_earlier_one() -> None:
+    rows = rows_of(night_of(Upload("a.jpg"), Upload("b.jpg", shows="a.jpg"), Upload("c.jpg", shows="old.jpg")))
+    assert [rows[name]["same_picture_as"] for name in ("a.jpg", "b.jpg", "c.jpg")] == [
+        "",
+        "a.jpg",
+        f"photo {photo_id_of('old.jpg')} of an earlier night",
+    ]
+    assert rows["b.jpg"]["grade"] == "low risk"
 
 
 def test_the_copy_of_a_refused_photo_shows_its_advice_and_no_grade() -> None:

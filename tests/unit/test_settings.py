@@ -114,6 +114,8 @@ def test_a_misspelt_override_is_refused() -> None:
         ("max_photo_pixels", 0, 1),
         ("max_photo_bytes", 0, 1),
         ("quality_mode", "strict", "observe"),
+        ("same_picture_days", -1, 0),
+        ("same_picture_days", 367, 366),
         ("camera_timezone", "Europe/Berlinn", "Europe/Berlin"),
         ("camera_timezone", "../../etc/passwd", "UTC"),
         ("low_risk_due_days", 0, 1),
