@@ -36,10 +36,10 @@ class QualityCutoffs:
     """Where a measure of the table ``quality`` becomes an issue of a photo.
 
     ``refuse_*`` keeps a photo from being graded, ``flag_*`` marks it; ``*_below`` holds under the number, every other from
-    it on. Chosen on one half of the published photos (by patient), measured on the other: docs/decisions/0006.
+    it on. Chosen on published photos of people who are not held out, measured on those who are: docs/quality-filters.md.
     """
 
-    name: str = "quality-1"
+    name: str = "quality-2"
     """Whose numbers these are; a site that changes some gives its own."""
 
     refuse_short_side_px: int = 112
@@ -64,43 +64,38 @@ class QualityCutoffs:
     """At least 0.73 in 1,089 published photos; a blank frame has less than 0.2."""
     refuse_detail_from: float = 16.0
     """At most 11.5 in 1,089 published photos; print has 20 and more."""
-    refuse_contrast_below: float = 0.5
-    """At least 0.85 in 1,089 published photos; noise and blank frames have less than 0.3."""
-    flag_contrast_below: float = 1.1
-    """Reached by 98 % of published lesions and by 24 % of plain skin."""
+    flag_certainty_below: float = 0.5
+    """The network's own middle; 0.7 % of clinical photos have less."""
     refuse_skin_below: float = 0.1
-    """At least 0.16 in 934 of 935 published photos (one is blue); drawings and machines have less than 0.06."""
-    flag_border_skin_below: float = 0.3
-    """Passed by 99.5 % of clinical photos and 96 % of dermoscopic ones."""
+    """At least 0.75 in 2,398 published photos; skin re-toned to very light (ITA 60) falls to 0.1; drawings have less."""
+    flag_border_skin_below: float = 0.5
+    """One of 2,398 published photos has less."""
 
-    refuse_focus_below: float = 0.25
-    """Defocus; refuses 2 % of clinical photos as published."""
-    flag_focus_below: float = 0.285
-    """A disc of 3 of 512 pixels halves the detail to this."""
-    refuse_coarse_focus_below: float = 0.22
-    """Heavy defocus, in which noise is sharper than the photo; refuses 1 % of dermoscopic photos."""
-    refuse_motion_below: float = 0.245
-    """A move of 15 of 512 pixels; refuses 1 % of clinical photos."""
-    refuse_coarse_motion_below: float = 0.2
-    """A move of 30 of 512 pixels."""
-    flag_motion_below: float = 0.285
-    """A move of 10 of 512 pixels."""
+    refuse_blur: float = 4.5
+    """A disc of 6 of 512 pixels, a move of 20; refuses 2 % of clinical photos as published."""
+    flag_blur: float = 3.0
+    """A disc of 4 of 512 pixels, a move of 9; flags 8 % of clinical photos as published."""
 
-    refuse_lesion_below: float = 0.014
-    """A lesion a fiftieth of the frame wide; 0.5 % of clinical photos have less."""
-    flag_lesion_below: float = 0.03
-    """The smallest 5 % of clinical photos."""
-    flag_rim: float = 0.5
-    """The most cut-off 6 % of clinical photos; finds a third of lesions that were cut on purpose."""
+    refuse_diameter_below: float = 15.0
+    """0.5 % of published photos have less; the networks that grade see 15 pixels across."""
+    flag_diameter_below: float = 36.0
+    """The smallest 3 % of clinical photos."""
+    flag_diameter_from: float = 230.0
+    """No clinical photo and 1 % of dermoscopic ones."""
+    flag_rim: float = 0.1
+    """No clinical photo and 4 % of dermoscopic ones; finds few lesions that were cut on purpose (docs/quality-filters.md)."""
+    flag_offset: float = 0.75
+    """0.6 % of clinical photos."""
 
-    refuse_lesion_dye: float = 0.8
-    """More than any published lesion, blue naevi included (0.87)."""
-    flag_dye: float = 0.01
-    """Ink ratings of ../shared/data/artefacts."""
-    refuse_hair: float = 0.35
-    """More than 99.8 % of published photos."""
+    flag_lesion_dye: float = 0.8
+    """At most 0.68 in 2,398 published photos. It flags only: nearly black lesions on very dark skin, of which
+    there are no photos at hand, may reach it."""
+    flag_dye: float = 0.82
+    """5 % of the photos that people rated free of ink reach it."""
+    refuse_hair: float = 0.65
+    """0.3 % of clinical photos."""
     flag_hair: float = 0.05
-    """Hair ratings of ../shared/data/artefacts: median of much hair."""
+    """Reached by 2 % of the photos that people rated free of hair."""
 
     @cached_property
     def version(self) -> str:
@@ -116,9 +111,8 @@ class Line(NamedTuple):
     measure: str
     side: Literal["below", "from"]
 
-    def is_hit(self, value: float | None, limit: float) -> bool:
-        """None is a measure that the photo does not have: no line hits it."""
-        return value is not None and (value < limit if self.side == "below" else value >= limit)
+    def is_hit(self, value: float, limit: float) -> bool:
+        return value < limit if self.side == "below" else value >= limit
 
 
 LINES: Mapping[str, Line] = MappingProxyType(
@@ -133,22 +127,19 @@ LINES: Mapping[str, Line] = MappingProxyType(
         "flag_lesion_glare": Line("lesion_glare_fraction", "from"),
         "refuse_detail_below": Line("detail_grey_levels", "below"),
         "refuse_detail_from": Line("detail_grey_levels", "from"),
-        "refuse_contrast_below": Line("lesion_contrast", "below"),
-        "flag_contrast_below": Line("lesion_contrast", "below"),
+        "flag_certainty_below": Line("lesion_certainty", "below"),
         "refuse_skin_below": Line("skin_fraction", "below"),
         "flag_border_skin_below": Line("border_skin_fraction", "below"),
-        "refuse_focus_below": Line("focus_ratio", "below"),
-        "flag_focus_below": Line("focus_ratio", "below"),
-        "refuse_coarse_focus_below": Line("coarse_focus_ratio", "below"),
-        "refuse_motion_below": Line("motion_ratio", "below"),
-        "refuse_coarse_motion_below": Line("coarse_motion_ratio", "below"),
-        "flag_motion_below": Line("motion_ratio", "below"),
-        "refuse_lesion_below": Line("lesion_fraction", "below"),
-        "flag_lesion_below": Line("lesion_fraction", "below"),
+        "refuse_blur": Line("blur_score", "from"),
+        "flag_blur": Line("blur_score", "from"),
+        "refuse_diameter_below": Line("lesion_diameter_px", "below"),
+        "flag_diameter_below": Line("lesion_diameter_px", "below"),
+        "flag_diameter_from": Line("lesion_diameter_px", "from"),
         "flag_rim": Line("lesion_rim_fraction", "from"),
-        "refuse_lesion_dye": Line("lesion_dye_fraction", "from"),
-        "flag_dye": Line("dye_fraction", "from"),
-        "refuse_hair": Line("hair_fraction", "from"),
+        "flag_offset": Line("lesion_offset", "from"),
+        "flag_lesion_dye": Line("lesion_dye_fraction", "from"),
+        "flag_dye": Line("dye_certainty", "from"),
+        "refuse_hair": Line("lesion_hair_fraction", "from"),
         "flag_hair": Line("hair_fraction", "from"),
     }
 )
@@ -162,15 +153,14 @@ FLAGS_AND_REFUSALS: tuple[tuple[str, str], ...] = tuple(
 )
 """Cut-offs on one side of one measure: whoever is refused by the second would be flagged by the first."""
 
-FILTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+FILTERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "blur": ("flag_focus_below", "refuse_focus_below"),
-        "motion": ("flag_motion_below", "refuse_motion_below"),
-        "distance": ("flag_lesion_below", "refuse_lesion_below"),
+        "blur": ("flag_blur", "refuse_blur"),
+        "distance": ("flag_diameter_below", "refuse_diameter_below"),
         "dark": ("flag_brightness_below", "refuse_brightness_below"),
         "bright": ("flag_clipped_bright", "refuse_clipped_bright"),
-        "dye": ("flag_dye", "refuse_lesion_dye"),
+        "dye": ("flag_dye",),
         "hair": ("flag_hair", "refuse_hair"),
     }
 )
-"""What a person can rate in a photo, and the two cut-offs that should agree with it (``screening quality fit``)."""
+"""What a person can rate in a photo, and the cut-offs that should agree with it: to flag, and to refuse where it may."""

@@ -55,6 +55,38 @@ def fit(
     _say(f"{fitted.cutoffs.version} written to {out}")
 
 
+@app.command()
+def explain(
+    photos: Annotated[list[Path], typer.Argument(help="Photos to look at.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("quality-pictures"),
+) -> None:
+    """Draw what the filters saw: lesion, skin, ink, hair, blur, and every number beside its cut-offs."""
+    from screening.tasks.explain_quality import explain_quality
+
+    for photo, found, picture in explain_quality(photos, out, load_settings()):
+        if isinstance(found, str):
+            _say(f"{photo.name}: not read: {found}")
+        else:
+            _say(f"{photo.name}: {found.verdict} {', '.join(found.issues)} -> {picture}")
+
+
+@app.command()
+def train(
+    photos: Annotated[Path, typer.Option(help="Folder of the published data sets.")],
+    weights_dir: Annotated[Path, typer.Option(help="Folder of ImageNet's weights.")],
+    work: Annotated[Path, typer.Option(help="Folder for what is half done.")] = Path("work/quality"),
+) -> None:
+    """Train what the filters have learnt anew, in place; takes the environment with torch (make setup-training)."""
+    try:
+        from screening.training.quality.train import train_filters
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"{error.name} is not installed here: make setup-training, then .venv-training/bin/screening"
+        ) from error
+    for file in train_filters(photos, weights_dir, work):
+        _say(f"{file} written")
+
+
 def _print_fit(fitted: Fit) -> None:
     from screening.cutoffs import LINES, QualityCutoffs
 

@@ -19,13 +19,13 @@ from PIL import ExifTags, Image
 WIDTH, HEIGHT = 1600, 1200
 # sRGB of Fitzpatrick I..VI, after the ITA classes of Chardon et al. 1991 (very light to dark).
 SKIN_TONES = ((244, 208, 186), (231, 188, 160), (214, 165, 131), (184, 132, 97), (141, 95, 66), (89, 58, 42))
-# Name, colour relative to the skin, roughness of the edge, radius as a share of the height.
+# Name, colour relative to the skin (melanin takes blue first, blood green), roughness of the edge, radius as a share of the height.
 LESIONS = (
-    ("mole", (0.52, 0.42, 0.38), 0.06, (0.06, 0.12)),
-    ("dark irregular patch", (0.30, 0.24, 0.26), 0.30, (0.14, 0.24)),
+    ("mole", (0.76, 0.67, 0.50), 0.06, (0.06, 0.12)),
+    ("dark irregular patch", (0.60, 0.50, 0.36), 0.30, (0.14, 0.24)),
     ("red scaly patch", (1.02, 0.72, 0.68), 0.22, (0.12, 0.24)),
     ("pearly nodule", (1.05, 0.86, 0.84), 0.10, (0.07, 0.14)),
-    ("brown plaque", (0.66, 0.55, 0.45), 0.16, (0.10, 0.18)),
+    ("brown plaque", (0.82, 0.75, 0.60), 0.16, (0.10, 0.18)),
 )
 BODY_SITES = ("face", "forearm", "back", "chest", "hand", "leg")
 
@@ -114,7 +114,7 @@ def _blob(random: np.random.Generator, roughness: float, radius: float) -> np.nd
     )
     mask = np.zeros((HEIGHT, WIDTH), np.float32)
     cv2.fillPoly(mask, [points.astype(np.int32)], 1.0)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 5))
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 2))
 
 
 def _with_hair(random: np.random.Generator, image: np.ndarray) -> np.ndarray:

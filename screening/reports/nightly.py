@@ -336,41 +336,31 @@ def _shown_measures(limits: QualityCutoffs) -> dict[str, _Measure]:
     """Plain words and cut-offs of the measures, by column; a measure that is not here is shown as its contract says."""
     refuse, flag = "refuse", "flag"
     return {
+        "blur_score": _Measure(
+            "Blur",
+            "log odds of a blurred lesion; more is worse",
+            False,
+            (Mark(refuse, limits.refuse_blur), Mark(flag, limits.flag_blur)),
+        ),
+        "motion_share": _Measure("Motion in the blur", "less is out of focus, more is moved", True),
         "detail_grey_levels": _Measure(
-            "Contrast of the lesion",
-            "grey levels; less shows nothing",
-            False,
-            (Mark(refuse, limits.refuse_detail_below),),
+            "Contrast", "grey levels; less shows nothing", False, (Mark(refuse, limits.refuse_detail_below),)
         ),
-        "focus_ratio": _Measure(
-            "Sharpness",
-            "fine detail in the lesion; less is out of focus",
-            False,
-            (Mark(refuse, limits.refuse_focus_below), Mark(flag, limits.flag_focus_below)),
+        "lesion_certainty": _Measure(
+            "The lesion stands out", "less may be no lesion", True, (Mark(flag, limits.flag_certainty_below),)
         ),
-        "coarse_focus_ratio": _Measure(
-            "Sharpness, coarse",
-            "the same at a quarter of the size; less is heavy blur",
-            False,
-            (Mark(refuse, limits.refuse_coarse_focus_below),),
-        ),
-        "motion_ratio": _Measure(
-            "Steadiness",
-            "fine detail in the weakest direction; less is shaken",
-            False,
-            (Mark(refuse, limits.refuse_motion_below), Mark(flag, limits.flag_motion_below)),
-        ),
-        "lesion_fraction": _Measure(
+        "lesion_diameter_px": _Measure(
             "Size of the lesion",
-            "share of the photo; less is too far away",
-            True,
-            (Mark(refuse, limits.refuse_lesion_below), Mark(flag, limits.flag_lesion_below)),
-        ),
-        "lesion_contrast": _Measure(
-            "The lesion stands out",
-            "distance from the plain skin; less may be no lesion",
+            "diameter in px of 256; less is too far away",
             False,
-            (Mark(flag, limits.flag_contrast_below),),
+            (
+                Mark(refuse, limits.refuse_diameter_below),
+                Mark(flag, limits.flag_diameter_below),
+                Mark(flag, limits.flag_diameter_from),
+            ),
+        ),
+        "lesion_offset": _Measure(
+            "Lesion off centre", "0 is the middle, 1 the rim", False, (Mark(flag, limits.flag_offset),)
         ),
         "lesion_rim_fraction": _Measure(
             "Lesion at the edge", "share of the photo's rim; more is cut off", True, (Mark(flag, limits.flag_rim),)
@@ -379,17 +369,16 @@ def _shown_measures(limits: QualityCutoffs) -> dict[str, _Measure]:
             "Skin", "share of the photo; less shows no skin", True, (Mark(refuse, limits.refuse_skin_below),)
         ),
         "border_skin_fraction": _Measure(
-            "Skin at the border", "share of the outer tenth", True, (Mark(flag, limits.flag_border_skin_below),)
+            "Skin at the border", "share of the outer eighth", True, (Mark(flag, limits.flag_border_skin_below),)
         ),
-        "dye_fraction": _Measure("Ink or dye", "share of the photo", True, (Mark(flag, limits.flag_dye),)),
+        "dye_certainty": _Measure("Ink or dye", "probability that there is any", True, (Mark(flag, limits.flag_dye),)),
+        "dye_fraction": _Measure("Ink or dye, area", "share of the photo", True),
         "lesion_dye_fraction": _Measure(
-            "Ink or dye on the lesion", "share of the lesion", True, (Mark(refuse, limits.refuse_lesion_dye),)
+            "Ink or dye on the lesion", "share of the lesion", True, (Mark(flag, limits.flag_lesion_dye),)
         ),
-        "hair_fraction": _Measure(
-            "Hair over the lesion",
-            "share of the lesion",
-            True,
-            (Mark(flag, limits.flag_hair), Mark(refuse, limits.refuse_hair)),
+        "hair_fraction": _Measure("Hair", "share of the photo that hairs cross", True, (Mark(flag, limits.flag_hair),)),
+        "lesion_hair_fraction": _Measure(
+            "Hair over the lesion", "share of the lesion", True, (Mark(refuse, limits.refuse_hair),)
         ),
         "skin_brightness": _Measure(
             "Brightness of the skin",

@@ -234,6 +234,7 @@ def _of_quality(rows: int, night: Night) -> Iterator[Expectation]:
     yield _between(ISSUES, "a flagged or refused photo has an issue", 1, None, where=not_usable)
     yield _one_for_the_night("quality_mode")
     yield _one_for_the_night("cutoffs_version")
+    yield _one_for_the_night("filters_version")
     if rows >= night.limits.fewest_rows:
         yield _at_most(night.limits.flagged, "verdict", Verdict.FLAGGED)
 

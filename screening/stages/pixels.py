@@ -277,6 +277,16 @@ def fit_long_side(pixels: np.ndarray, long_side: int) -> np.ndarray:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
+def shrink(pixels: np.ndarray, long_side: int) -> np.ndarray:
+    """As ``fit_long_side``, for measuring: down to half the size by bilinear weights, in an eighth of the time."""
+    height, width = pixels.shape[:2]
+    scale = long_side / max(height, width)
+    if scale < 0.5 or scale >= 1.0:
+        return fit_long_side(pixels, long_side)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR))
+
+
 def encode_working_copy(pixels: np.ndarray) -> bytes:
     """Upright sRGB pixels to the JPEG that is stored: no metadata, no thumbnail, no profile."""
     # At twice the model's side, colour at half the resolution still has a value for each pixel that the model sees.
@@ -303,6 +313,10 @@ def model_pixels(working_copy: bytes) -> np.ndarray:
     Raises:
         PhotoError: the working copy cannot be decoded.
     """
-    pixels = decode_working_copy(working_copy, MODEL_SIDE)
-    interpolation = cv2.INTER_AREA if min(pixels.shape[:2]) >= MODEL_SIDE else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (MODEL_SIDE, MODEL_SIDE), interpolation=interpolation))
+    return squeeze(decode_working_copy(working_copy, MODEL_SIDE))
+
+
+def squeeze(picture: np.ndarray) -> np.ndarray:
+    """The whole frame in a square of 256 pixels; a smaller picture is enlarged."""
+    interpolation = cv2.INTER_AREA if min(picture.shape[:2]) >= MODEL_SIDE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (MODEL_SIDE, MODEL_SIDE), interpolation=interpolation))

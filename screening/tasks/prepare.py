@@ -23,6 +23,7 @@ from screening.errors import (
 )
 from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy, read_header
 from screening.stages.quality import judge_quality, measure_quality, perceptual_hash
+from screening.stages.quality.learnt import filters_version
 from screening.stages.refusals import advice_for
 from screening.tasks.context import NightContext
 from screening.tasks.earlier_run import EarlierRun
@@ -130,6 +131,7 @@ def _decode_and_judge(
         "advice": judged.advice,
         "quality_mode": settings.quality_mode,
         "cutoffs_version": rules.cutoffs.version,
+        "filters_version": filters_version(),
     }
     if judged.verdict == Verdict.REFUSED:
         photo |= {

@@ -230,7 +230,6 @@ def _quality(upload: Upload, verdict: str) -> dict[str, object]:
     row: dict[str, object] = {
         "photo_id": upload.photo_id,
         "programme": upload.programme,
-        "focus_ratio": 0.4,
         "perceptual_hash": "0f" * 44,
         "skin_brightness": 0.6,
         "issues": [upload.reason] if has_issue else [],
@@ -239,6 +238,7 @@ def _quality(upload: Upload, verdict: str) -> dict[str, object]:
         "advice": "Take the photo again." if has_issue else None,
         "quality_mode": "enforce",
         "cutoffs_version": QualityCutoffs().version,
+        "filters_version": "0a1b2c3d-4e5f6071",
         "short_side_px": 3000,
     }
     return _filled(QUALITY, row)

@@ -51,15 +51,17 @@ def skin_photo(
     radius: float = 0.15,
     centre: tuple[float, float] = (0.5, 0.5),
     size: tuple[int, int] = (HEIGHT, WIDTH),
-    pigment: tuple[float, float, float] = (0.55, 0.42, 0.38),
+    pigment: tuple[float, float, float] = (0.82, 0.74, 0.6),
     seed: int = 1,
 ) -> np.ndarray:
     """A sharp photo, shape (height, width, 3), float32 0..255. ``radius`` 0: no lesion."""
     relief = 1 + 0.05 * _texture(*size, seed)[..., None]
     photo = np.array(skin, np.float32) * relief
     if radius:
-        is_lesion = lesion_mask(radius, centre, size)[..., None]
-        photo = np.where(is_lesion, photo * np.array(pigment, np.float32), photo)
+        # Pigment is mottled and fades out; what is even and ends sharply is paint.
+        is_lesion = cv2.GaussianBlur(lesion_mask(radius, centre, size).astype(np.float32), (0, 0), 0.0015 * size[1])
+        mottled = 1 + 0.25 * np.clip(cv2.GaussianBlur(_texture(*size, seed + 50), (0, 0), 0.003 * size[1]) * 2, -2, 2)
+        photo = photo * np.array(pigment, np.float32) ** (is_lesion * mottled)[..., None]
     return noisy(photo)
 
 

@@ -35,7 +35,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "torchvision": ("screening/training",),
     "lightning": ("screening/training",),
     "sklearn": ("screening/training",),
-    "onnxruntime": ("screening/training",),
+    "onnxruntime": ("screening/training", "screening/stages/quality/network.py"),
     "boto3": ("screening/edges", "infra"),
     "botocore": ("screening/edges", "infra"),
     "tritonclient": ("screening/edges", "infra"),

@@ -148,13 +148,13 @@ def test_programmes_reasons_and_measures_have_their_tables() -> None:
     assert "too dark" in sections["reasons"]
     assert "deleted before fetch" in sections["reasons"]
     assert "soft focus" in sections["reasons"]
-    assert "Sharpness" in sections["quality"]
+    assert "Blur" in sections["quality"]
     assert sections["grades"].index("Melanoma") < sections["grades"].index("Melanocytic naevus")
 
 
 def test_a_measure_that_the_page_does_not_know_is_shown_as_its_contract_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nightly, "_shown_measures", lambda _cutoffs: {})
-    assert "focus ratio" in sections_of(a_night())["quality"]
+    assert "blur score" in sections_of(a_night())["quality"]
 
 
 def test_cutoffs_of_another_version_are_not_drawn_over_the_measures() -> None:

@@ -16,7 +16,7 @@ from itertools import product
 import cv2
 import numpy as np
 
-from screening.stages.quality.regions import shrink
+from screening.stages.pixels import shrink
 
 MOST_SIGNS = 40
 """Of 256, by which copies differ at most. Source: docs/decisions/0008 (other photos differ by 71 or more)."""

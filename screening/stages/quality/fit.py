@@ -42,12 +42,12 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     *(
-        rule
-        for column, (flag, refusal) in FILTERS.items()
-        for rule in (Rule(flag, column, ("some", "much"), (flag,)), Rule(refusal, column, ("much",), (refusal,)))
+        Rule(cutoff, column, bad, (cutoff,))
+        for column, cutoffs in FILTERS.items()
+        for cutoff, bad in zip(cutoffs, (("some", "much"), ("much",)), strict=False)
     ),
     # A verdict does not say which filter it was: all refusals become stricter or milder together.
-    Rule(VERDICT, VERDICT, ("refused",), tuple(refusal for _, refusal in FILTERS.values())),
+    Rule(VERDICT, VERDICT, ("refused",), tuple(cutoff for cutoffs in FILTERS.values() for cutoff in cutoffs[1:])),
 )
 
 
@@ -187,10 +187,8 @@ def _score(rule: Rule, photo: RatedPhoto, product: QualityCutoffs) -> float:
     scores: list[float] = [-math.inf]
     for cutoff in rule.cutoffs:
         line = LINES[cutoff]
-        value = getattr(photo.measures, line.measure)
-        if value is not None:
-            share = value / getattr(product, cutoff)
-            scores.append(2 - share if line.side == "below" else share)
+        share = getattr(photo.measures, line.measure) / getattr(product, cutoff)
+        scores.append(2 - share if line.side == "below" else share)
     return max(scores)
 
 

@@ -48,18 +48,15 @@ def judge_quality(
 
 def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
     """Codes of all that is wrong. Of issues on one line, such as out_of_focus and soft_focus, only the first is given."""
-    is_lesion = m.lesion_contrast >= c.flag_contrast_below
+    is_lesion = m.lesion_certainty >= c.flag_certainty_below
     # Colour shows that a photo is of skin; without colour, only a lesion can.
     is_skin = is_lesion if m.is_greyscale else m.skin_fraction >= c.refuse_skin_below
     is_dark = m.skin_brightness < c.refuse_brightness_below or m.clipped_dark_fraction >= c.refuse_clipped_dark
     is_glaring = m.clipped_bright_fraction >= c.flag_clipped_bright or m.lesion_glare_fraction >= c.flag_lesion_glare
-    is_blank = m.detail_grey_levels < c.refuse_detail_below or m.lesion_contrast < c.refuse_contrast_below
-    # A blank photo has neither focus nor motion.
-    is_blurred = _is_below(m.focus_ratio, c.refuse_focus_below) or _is_below(
-        m.coarse_focus_ratio, c.refuse_coarse_focus_below
-    )
-    is_moved = _is_below(m.motion_ratio, c.refuse_motion_below)
-    is_moved_far = _is_below(m.coarse_motion_ratio, c.refuse_coarse_motion_below)
+    # A blank photo is not blurred, too.
+    is_blank = m.detail_grey_levels < c.refuse_detail_below
+    is_blurred, is_soft = (not is_blank and m.blur_score >= limit for limit in (c.refuse_blur, c.flag_blur))
+    is_moved = m.motion_share >= 0.5  # the likelier of two
     lines: tuple[dict[str, bool], ...] = (
         {
             "too_few_pixels": m.short_side_px < c.refuse_short_side_px,
@@ -73,25 +70,22 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             "little_skin": not m.is_greyscale and m.border_skin_fraction < c.flag_border_skin_below,
         },
         {
-            "out_of_focus": not is_blank and is_blurred,
-            "soft_focus": not is_blank and m.focus_ratio < c.flag_focus_below,
+            "out_of_focus": is_blurred and not is_moved,
+            "motion_blur": is_blurred and is_moved,
+            "soft_focus": is_soft and not is_moved,
+            "slight_motion": is_soft and is_moved,
         },
         {
-            "motion_blur": not is_blank and (is_moved or is_moved_far),
-            "slight_motion": not is_blank and _is_below(m.motion_ratio, c.flag_motion_below),
+            "lesion_too_small": is_lesion and m.lesion_diameter_px < c.refuse_diameter_below,
+            "lesion_small": is_lesion and m.lesion_diameter_px < c.flag_diameter_below,
+            "lesion_too_close": is_lesion and m.lesion_diameter_px >= c.flag_diameter_from,
         },
         {
-            "lesion_too_small": is_lesion and m.lesion_fraction < c.refuse_lesion_below,
-            "lesion_small": is_lesion and m.lesion_fraction < c.flag_lesion_below,
+            "lesion_cut_off": is_lesion and m.lesion_rim_fraction >= c.flag_rim,
+            "lesion_off_centre": is_lesion and m.lesion_offset >= c.flag_offset,
         },
-        {"lesion_cut_off": is_lesion and m.lesion_rim_fraction >= c.flag_rim},
-        {"dye_over_lesion": m.lesion_dye_fraction >= c.refuse_lesion_dye, "some_dye": m.dye_fraction >= c.flag_dye},
-        {"hair_over_lesion": m.hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
+        {"dye_over_lesion": m.lesion_dye_fraction >= c.flag_lesion_dye, "some_dye": m.dye_certainty >= c.flag_dye},
+        {"hair_over_lesion": m.lesion_hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
         {"greyscale": m.is_greyscale},
     )
     return {code for line in lines for code in [code for code, holds in line.items() if holds][:1]}
-
-
-def _is_below(measure: float | None, limit: float) -> bool:
-    """None is the measure of a photo too small or too plain to have a direction; that is an issue of its own."""
-    return measure is not None and measure < limit

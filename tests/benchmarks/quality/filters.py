@@ -15,23 +15,17 @@ from screening.stages.quality import QualityMeasures, judge_quality, measure_qua
 CUTOFFS = QualityCutoffs()
 
 
-def _softness(m: QualityMeasures) -> float:
-    """The worst of the four ratios, each in parts of its cut-off; a photo too plain to be measured has none."""
-    ratios = (
-        (m.focus_ratio, CUTOFFS.flag_focus_below),
-        (m.coarse_focus_ratio, CUTOFFS.refuse_coarse_focus_below),
-        (m.motion_ratio, CUTOFFS.flag_motion_below),
-        (m.coarse_motion_ratio, CUTOFFS.refuse_coarse_motion_below),
-    )
-    return -min((ratio / cutoff for ratio, cutoff in ratios if ratio is not None), default=0.0)
+def _nearness(m: QualityMeasures) -> float:
+    """The worse of the lesion's size and its share of the rim, each in parts of its cut-off."""
+    return max(m.lesion_diameter_px / CUTOFFS.flag_diameter_from, m.lesion_rim_fraction / CUTOFFS.flag_rim)
 
 
 SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
-    "blur": _softness,
-    "dye": lambda m: m.dye_fraction,
+    "blur": lambda m: m.blur_score,
+    "dye": lambda m: m.dye_certainty,
     "hair": lambda m: m.hair_fraction,
-    "far": lambda m: -m.lesion_fraction,
-    "near": lambda m: m.lesion_rim_fraction,
+    "far": lambda m: -m.lesion_diameter_px,
+    "near": _nearness,
     "dark": lambda m: -m.skin_brightness,
     "bright": lambda m: m.clipped_bright_fraction,
     "not skin": lambda m: -m.border_skin_fraction,
@@ -43,7 +37,7 @@ ISSUES_OF: Mapping[str, frozenset[str]] = {
     "dye": frozenset({"dye_over_lesion", "some_dye"}),
     "hair": frozenset({"hair_over_lesion", "some_hair"}),
     "far": frozenset({"lesion_too_small", "lesion_small"}),
-    "near": frozenset({"lesion_cut_off"}),
+    "near": frozenset({"lesion_cut_off", "lesion_too_close"}),
     "dark": frozenset({"too_dark", "dim"}),
     "bright": frozenset({"too_bright", "glare"}),
     "not skin": frozenset({"no_skin", "little_skin"}),

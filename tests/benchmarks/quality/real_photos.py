@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from screening.stages.pixels import PhotoLimits, decode_photo
-from screening.training.quality_split import is_held_out
+from screening.training.quality.held_out import is_held_out
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = REPOSITORY.parent / "shared" / "data"

@@ -22,7 +22,7 @@ DYE_STRENGTHS = (0.35, 0.7, 1.4)
 PEN_MARKS = ("line", "arrow", "letters")
 HAIRS = (5, 15, 40)
 FAR_WIDTHS = (0.12, 0.08, 0.05)
-"""Width of the lesion in the frame; at 0.13 it takes about the area of ``QualityCutoffs.refuse_lesion_below``."""
+"""Width of the lesion in the frame."""
 NEAR_SHOWN = (1.0, 0.75, 0.5)
 """Shown part of the lesion's width."""
 LEAST_AREA, LEAST_MARGIN = 0.02, 0.04

@@ -1,6 +1,6 @@
 """Which patients the quality filters are measured on, and never trained on."""
 
-from screening.training.quality_split import is_held_out
+from screening.training.quality.held_out import is_held_out
 
 PATIENTS = [f"PAT_{number}" for number in range(1, 2001)]
 

@@ -1,0 +1,15 @@
+"""Which weights measured: part of what every row of ``quality`` can be traced to."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from screening.stages.quality.blur import WEIGHTS
+from screening.stages.quality.network import REGIONS
+
+
+@lru_cache(maxsize=1)
+def filters_version() -> str:
+    """The first 8 hex digits of the SHA-256 of ``regions.onnx`` and of ``blur.json``."""
+    return "-".join(hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in (REGIONS, WEIGHTS))
