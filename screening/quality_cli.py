@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from screening.errors import SettingsError
+from screening.errors import MissingError, SettingsError
 from screening.settings import load_settings
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ def train(
     weights_dir: Annotated[Path, typer.Option(help="Folder of ImageNet's weights.")],
     work: Annotated[Path, typer.Option(help="Folder for what is half done.")] = Path("work/quality"),
 ) -> None:
-    """Train what the filters have learnt anew, in place; takes the environment with torch (make setup-training)."""
+    """Train what the filters have learnt anew, in place. Needs .venv-training."""
     try:
         from screening.training.quality.train import train_filters
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"{error.name} is not installed here: make setup-training, then .venv-training/bin/screening"
+    except ImportError as error:
+        raise MissingError(
+            f"{error.name} is not installed here; training runs as .venv-training/bin/screening quality train"
         ) from error
     for file in train_filters(photos, weights_dir, work):
         _say(f"{file} written")

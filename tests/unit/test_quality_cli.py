@@ -92,3 +92,10 @@ def test_labels_as_a_spreadsheet_writes_them_are_read_and_other_encodings_told(p
     labels.write_text("file,hair\n", encoding="utf-16")
     with pytest.raises(ContractError, match="expected UTF-8"):
         measure_rated(photos, labels, Settings())
+
+
+def test_training_says_where_it_runs(tmp_path):
+    result = CliRunner().invoke(app, ["quality", "train", "--photos", str(tmp_path), "--weights-dir", str(tmp_path)])
+
+    assert isinstance(result.exception, MissingError)
+    assert "training runs as .venv-training/bin/screening quality train" in str(result.exception)

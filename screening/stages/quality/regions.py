@@ -19,9 +19,10 @@ CHANNELS = ("lesion", "skin", "ink", "hair")
 """Maps of the network, in order."""
 CELLS = 64
 """Cells along a side; each is 4 x 4 pixels of the network's input."""
-_FEWEST_CELLS = 6
 _SURE = 0.5
 """Probability from which a cell belongs to a region: the network's own middle."""
+_FEWEST_CELLS = 6
+"""Of a core, about 400 pixels at a long side of 512: the detail of fewer says little."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ from screening.training.quality.regions_network import RegionsNetwork
 from screening.training.quality.scenes import HAIR, INK, LESION, Scene, cloth, compose, moved, seen, skin_of
 
 _SURE = 0.8
-"""Probability (or its opposite) from which a mark of the first fit is taught to the second."""
+"""Probability (or its opposite) from which a mark of the first round is taught to the next."""
+_LEAST_LESION = 0.01
+"""Of the frame: where less was found the lesion was missed, since every one of these photos has one."""
 
 
 class RegionsRecipe(BaseModel):
@@ -164,7 +166,7 @@ def mark_lesion(photo: LabelledPhoto, network: RegionsNetwork) -> LabelledPhoto:
     truth, known = photo.truth.copy(), photo.known.copy()
     truth[LESION] = (found > 0.5) * np.uint8(255)
     known[LESION] = (np.maximum(found, 1 - found) > _SURE) * np.uint8(255)
-    if (found > _SURE).mean() < 0.01:  # no lesion was found, though there is one
+    if (found > _SURE).mean() < _LEAST_LESION:
         known[LESION] = 0
     return replace(photo, truth=truth, known=known)
 
@@ -187,9 +189,8 @@ def _fit(
         network.load_state_dict(how.start)
     if not file.is_file():
         scenes = SceneDataset(photos, recipe, how.plain_share)
-        loader = DataLoader(
-            scenes, recipe.batch_scenes, drop_last=True, num_workers=1
-        )  # composing costs half as much as learning
+        # Composing costs half as much as learning: one process beside it keeps up.
+        loader = DataLoader(scenes, recipe.batch_scenes, drop_last=True, num_workers=1)
         trainer = lightning.Trainer(
             max_epochs=how.epochs,
             precision="bf16-mixed",

@@ -24,14 +24,15 @@ from screening.training.quality.suspected_ink import find_dye
 
 _DERMOSCOPIC_PHOTOS = {"ham10000": 1200, "isic9": 400}
 """How many dermoscopic photos without a drawn lesion take part: about as many as there are clinical ones."""
+_LINE_GREY_LEVELS = 12
+"""Darker by so much than what is beside it may be a hair: left out, rather than taught as none."""
 
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo with what is known of it, as bytes to spare memory; ``held_out`` ones are for measuring only."""
+    """A photo with what is known of it, as bytes to spare memory; held-out ones are for measuring only."""
 
     name: str
-    is_dermoscopic: bool
     is_held_out: bool
     has_mask: bool
     pixels: np.ndarray
@@ -73,7 +74,6 @@ def read_photos(root: Path, apart: set[str]) -> Iterator[LabelledPhoto]:
                 root / source / "images" / str(row["file"]),
                 mask if mask.is_file() else None,
                 name=f"{source}/{stem}",
-                is_dermoscopic=source != "pad_ufes",
                 is_held_out=source in ("pad_ufes", "isic2017_masks") and is_held_out(patient),
                 may_have_ink=row.get("biopsed") == "True",
             )
@@ -91,9 +91,7 @@ def read_mask(file: Path) -> np.ndarray:
     return np.asarray(mask)
 
 
-def _labelled(
-    file: Path, mask: Path | None, *, name: str, is_dermoscopic: bool, is_held_out: bool, may_have_ink: bool
-) -> LabelledPhoto:
+def _labelled(file: Path, mask: Path | None, *, name: str, is_held_out: bool, may_have_ink: bool) -> LabelledPhoto:
     pixels = squeeze(decode_photo(file.read_bytes(), PhotoLimits()).pixels)
     truth = np.zeros((4, SIDE, SIDE), np.uint8)
     known = np.full((4, SIDE, SIDE), 255, np.uint8)
@@ -114,8 +112,4 @@ def _labelled(
     lines = cv2.morphologyEx(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.MORPH_BLACKHAT, np.ones((7, 7), np.uint8))
     suspected_hair = lines > _LINE_GREY_LEVELS
     known[HAIR][cv2.dilate(suspected_hair.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = 0
-    return LabelledPhoto(name, is_dermoscopic, is_held_out, mask is not None, pixels, truth, known)
-
-
-_LINE_GREY_LEVELS = 12
-"""Darker by so much than what is beside it may be a hair: left out, rather than taught as none."""
+    return LabelledPhoto(name, is_held_out, mask is not None, pixels, truth, known)
