@@ -87,11 +87,9 @@ def _read_env_file(default: Path) -> None:
                 _of_local_stack.add(name.strip())
 
 
-@contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Progress:
     columns = (TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        yield progress
+    return Progress(*columns, console=console)
 
 
 def _night(text: str) -> date:
@@ -186,8 +184,11 @@ def _make_room(out: Path) -> None:
 
 
 def _settings_for_folder(out: Path, quality_mode: str | None) -> Settings:
-    """Small batches, so that even a small folder keeps both lanes busy, and a pseudonym key kept in ``out``."""
-    overrides: dict[str, Any] = {"photos_per_batch": 64}
+    """Small batches, so that even a small folder keeps all cores busy, and a pseudonym key kept in ``out``.
+
+    One thread for each process that prepares: a folder lets nobody wait.
+    """
+    overrides: dict[str, Any] = {"photos_per_batch": 32, "prepare_threads": 1}
     if quality_mode:
         overrides["quality_mode"] = quality_mode
     if PREFIX + "PSEUDONYM_KEY" not in os.environ:
@@ -225,17 +226,21 @@ def _triton(settings: Settings) -> Iterator[Settings]:
 def _run(night: date, context: Any) -> Any:
     from screening.tasks import run_night
 
-    with _progress() as progress:
-        bars: dict[str, Any] = {}
+    progress = _progress()
+    bars: dict[str, Any] = {}
 
-        def show(task: str, done: int, total: int) -> None:
-            if task not in bars:
-                for earlier in bars.values():
-                    progress.stop_task(earlier)
-                bars[task] = progress.add_task(task, total=total or None)
-            progress.update(bars[task], completed=done, total=total or None)
+    def show(task: str, done: int, total: int) -> None:
+        progress.start()  # not before the night has forked: this starts a thread
+        if task not in bars:
+            for earlier in bars.values():
+                progress.stop_task(earlier)
+            bars[task] = progress.add_task(task, total=total or None)
+        progress.update(bars[task], completed=done, total=total or None)
 
+    try:
         run_id, accounting = run_night(night, context, on_progress=show)
+    finally:
+        progress.stop()
     print_accounting(accounting)
     return run_id, accounting
 

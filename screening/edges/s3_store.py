@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import mimetypes
+import os
 import re
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
@@ -72,7 +73,8 @@ _PAGE_MARKS = re.compile(rb"<(NextContinuationToken|StartAfter)>.*?</\1>", re.DO
 class S3Store:
     """The objects of one bucket below a prefix; see ``Store``.
 
-    One boto3 client serves all threads (clients are thread-safe, sessions are not); it is made at the first request.
+    One boto3 client serves all threads of a process (clients are thread-safe, sessions are not); it is made at the first
+    request.
     The rights must include ``s3:ListBucket``: without it, AWS refuses (403) to say that an object is missing.
     """
 
@@ -97,13 +99,15 @@ class S3Store:
         self._page_objects = page_objects
         self._wait_s = wait_s
         self._making_client = threading.Lock()
+        self._clients: dict[int, S3Client] = {}
 
-    @cached_property
+    @property
     def _client(self) -> S3Client:
+        """One for each process: a fork would share its connections with its parent."""
         with self._making_client:
-            if "_client" in self.__dict__:  # another thread was faster
-                return self.__dict__["_client"]  # type: ignore[no-any-return]
-            return self._make_client()
+            if os.getpid() not in self._clients:
+                self._clients = {os.getpid(): self._make_client()}
+            return self._clients[os.getpid()]
 
     def _make_client(self) -> S3Client:
         config = Config(

@@ -7,7 +7,10 @@ photo. The audit says whether a night may be published; raising is the task's. S
 from __future__ import annotations
 
 import gc
+import importlib.util
+import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -139,9 +142,24 @@ def _run_suites(
 def load_great_expectations() -> ModuleType:
     """Import Great Expectations, which takes seconds: a process with other work to wait for may do it beforehand."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # older versions of the package read it on import
+    _put_off_import("scipy.stats")
     with _without_garbage_collection():
         import great_expectations  # noqa: PLC0415 - only a process that audits should pay for it
+    # It sets this logger to INFO by itself, and tells of a folder that it then does not make.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return great_expectations
+
+
+def _put_off_import(name: str) -> None:
+    """Import a module when something of it is used: half of Great Expectations' import is scipy.stats, for nothing here."""
+    if name not in sys.modules and (spec := importlib.util.find_spec(name)) and spec.loader:
+        loader = importlib.util.LazyLoader(spec.loader)
+        spec.loader = loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        loader.exec_module(module)
+        package, _, child = name.rpartition(".")
+        setattr(sys.modules[package], child, module)
 
 
 @contextmanager

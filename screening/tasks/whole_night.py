@@ -1,11 +1,11 @@
-"""All tasks of a night in order, in one process: what `screening screen` and `screening night` run."""
+"""All tasks of a night in order, without a scheduler: what `screening screen` and `screening night` run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from threading import Thread
+from functools import partial
 
 from screening.stages.accounting import Accounting
 from screening.stages.audit import load_great_expectations
@@ -14,7 +14,9 @@ from screening.tasks.context import NightContext
 from screening.tasks.grade import grade
 from screening.tasks.infer import infer
 from screening.tasks.open_night import open_night
+from screening.tasks.parallel import map_windowed
 from screening.tasks.prepare import prepare
+from screening.tasks.processes import cores, forked, run_with_context
 from screening.tasks.publish import publish
 from screening.tasks.report import report
 
@@ -30,23 +32,27 @@ def run_night(
     Args:
         on_progress: called with the task's name, photos done and photos in all.
     """
-    # The audit's imports take seconds of one core, in which the photos would wait.
-    Thread(target=load_great_expectations, name="load", daemon=True).start()
-    on_progress("open_night", 0, 0)
-    plan = open_night(night, context)
-    done = 0
-    # Batch 7 is inferred while batch 8 is prepared, as in the DAG: one lane for each.
-    with ThreadPoolExecutor(1, thread_name_prefix="infer") as lane:
-        inferred = []
-        for number in range(len(plan.batch_sizes)):
-            prepare(plan.run_id, number, context)
-            inferred.append(lane.submit(infer, plan.run_id, number, context))
-            done += plan.batch_sizes[number]
-            on_progress("prepare and infer", done, plan.photos)
-        for future in inferred:
-            future.result()
-    for task in (grade, audit, publish):
-        on_progress(task.__name__, plan.photos, plan.photos)
-        task(plan.run_id, context)
+    with forked(1, context) as auditor, forked(cores(), context) as preparers:
+        # The audit's imports take seconds, in which the photos would wait.
+        auditor.submit(load_great_expectations)
+        on_progress("open_night", 0, 0)
+        plan = open_night(night, context)
+        done = 0
+        # Batch 7 is inferred while batch 8 is prepared, as in the DAG: one lane for each.
+        with ThreadPoolExecutor(1, thread_name_prefix="infer") as lane:
+            inferred = []
+            prepare_batch = partial(run_with_context, prepare, plan.run_id)
+            for number in map_windowed(preparers, prepare_batch, range(len(plan.batch_sizes)), 2 * cores()):
+                inferred.append(lane.submit(infer, plan.run_id, number, context))
+                done += plan.batch_sizes[number]
+                on_progress("prepare and infer", done, plan.photos)
+            for future in inferred:
+                future.result()
+        on_progress("grade", plan.photos, plan.photos)
+        grade(plan.run_id, context)
+        on_progress("audit", plan.photos, plan.photos)
+        auditor.submit(run_with_context, audit, plan.run_id).result()
+    on_progress("publish", plan.photos, plan.photos)
+    publish(plan.run_id, context)
     on_progress("report", plan.photos, plan.photos)
     return plan.run_id, report(plan.run_id, context)
