@@ -9,7 +9,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -261,25 +261,23 @@ def grade(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per photo and line.")] = False,
 ) -> None:
     """Say verdict, grade, advice and differential of a few photos."""
-    from screening.tasks.context import connect_model_server, servable_release
+    from screening.tasks.context import connect_model_server, release_classes, servable_release
     from screening.tasks.grade_files import grade_files
     from screening.tasks.quality_rules import load_quality_rules
 
     load_quality_rules(load_settings())  # a broken file is told before Triton is started
     with _triton(load_settings()) as settings:
         release = servable_release(settings, settings.release)
+        names = {disease.id: disease.name for disease in release_classes(settings, release).classes}
         with connect_model_server(settings, release) as server:
             for answer in grade_files(photos, settings, release, server):
                 if as_json:
                     print(json.dumps(answer))
                 else:
-                    _print_answer(answer)
+                    _print_answer(answer, names)
 
 
-def _print_answer(answer: dict[str, Any]) -> None:
-    from screening.taxonomy import load_taxonomy
-
-    taxonomy = load_taxonomy()
+def _print_answer(answer: dict[str, Any], names: Mapping[str, str]) -> None:
     console.print()
     console.print(_printable(answer["photo"]), style="bold", markup=False, highlight=False, soft_wrap=True)
     verdict = answer["verdict"] + (
@@ -293,12 +291,12 @@ def _print_answer(answer: dict[str, Any]) -> None:
     if answer["grade"] is None:
         console.print("  grade     not graded")
         return
-    console.print(f"  grade     [bold]{answer['grade']}[/bold], most like {taxonomy[answer['disease']].name}")
+    console.print(f"  grade     [bold]{answer['grade']}[/bold], most like {names[answer['disease']]}")
     console.print(f"  referral  {answer['referral']}")
     likeliest = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
     for disease, probability in likeliest:
         mark = "•" if disease in answer["differential"] else " "
-        console.print(f"   {mark} {probability:6.1%}  {taxonomy[disease].name}", highlight=False)
+        console.print(f"   {mark} {probability:6.1%}  {names[disease]}", highlight=False)
     console.print(
         f"  release   {answer['release']}; • = in the differential. Not a diagnosis: a clinician decides.",
         highlight=False,

@@ -6,6 +6,7 @@ key. A pyarrow schema alone checks neither range nor key, and nulls only on writ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -320,13 +321,13 @@ PREDICTIONS = Contract(
         Column("member_version", _TEXT, "version in the model repository; the release for `ensemble`"),
         Column("weights_sha256", _TEXT, "digest of the member's ONNX file; of all of them for `ensemble`"),
         Column("release", _TEXT, "the release that answered"),
-        Column("probabilities", pa.list_(_P), "calibrated, in the order of the taxonomy's classes", "0..1"),
+        Column("probabilities", pa.list_(_P), "calibrated, in the order of the release's classes", "0..1"),
     ),
 )
 
 
 def grades_contract(class_ids: tuple[str, ...]) -> Contract:
-    """The table of grades of a taxonomy: one column ``p_<disease>`` per training class."""
+    """The table of grades of a release: one column ``p_<disease>`` per class."""
     return Contract(
         "grades",
         ("photo_id",),
@@ -359,6 +360,14 @@ def grades_contract(class_ids: tuple[str, ...]) -> Contract:
             Column("code_revision", _TEXT, "revision of the code that graded"),
             *(_probability(f"p_{disease}", f"probability of {disease}") for disease in class_ids),
         ),
+    )
+
+
+def grades_contract_of(column_names: Sequence[str]) -> Contract:
+    """The contract of a table of grades that another release may have written, whose classes are told by its columns."""
+    of_grades = {f"p_{grade}" for grade in GRADES}
+    return grades_contract(
+        tuple(name.removeprefix("p_") for name in column_names if name.startswith("p_") and name not in of_grades)
     )
 
 

@@ -1,7 +1,7 @@
 """A release: the frozen set of members, calibration, cut-offs and taxonomy that a night grades with.
 
-It is read from ``<model repository>/lesion_ensemble_<release>/release.json``; the text file ``champion`` in the model
-repository holds the name of the one in use, so that a rollback changes one line.
+It is read from ``<model repository>/lesion_ensemble_<release>/release.json``, beside which lies the frozen ``taxonomy.yaml``;
+the text file ``champion`` in the model repository holds the name of the one in use, so that a rollback changes one line.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class MemberOfRelease:
 class Release:
     """What ``release.json`` says; its keys have these names.
 
-    ``model`` is the Triton ensemble, ``classes`` are the taxonomy's classes in the order of every member's answer,
-    ``model_input`` the version of the function that made the pixels, ``cutoffs`` what the grading stage makes its
+    ``model`` is the Triton ensemble, ``classes`` are nodes of the release's own taxonomy in the order of every member's
+    answer, ``model_input`` the version of the function that made the pixels, ``cutoffs`` what the grading stage makes its
     cut-offs of, ``weights_sha256`` the ``digest_of_members``.
     """
 
@@ -65,7 +65,7 @@ def load_release(model_repository: str, name: str | None) -> Release:
         name = _read(repository / "champion", "champion").strip()
     if not _NAME.fullmatch(name):
         raise MissingError(f"release {name!r}: expected a name such as r0001")
-    path = repository / f"lesion_ensemble_{name}" / "release.json"
+    path = _folder(model_repository, name) / "release.json"
     try:
         fields = json.loads(_read(path, f"release {name}"))
     except ValueError as error:
@@ -74,6 +74,11 @@ def load_release(model_repository: str, name: str | None) -> Release:
     if release.name != name:
         raise ContractError(f"release {name}: {path.name} is of {release.name!r}")
     return release
+
+
+def taxonomy_file(model_repository: str, release: Release) -> Path:
+    """The tree of diseases that the release was frozen with; ``taxonomy_version`` is the digest of this very file."""
+    return _folder(model_repository, release.name) / "taxonomy.yaml"
 
 
 def verify_weights(model_repository: str, release: Release) -> tuple[str, ...]:
@@ -105,6 +110,10 @@ def digest_of_members(members: Sequence[MemberOfRelease]) -> str:
     """SHA-256 over all members, in order: of one line ``<name> <version> <weights_sha256>`` each."""
     lines = "".join(f"{m.name} {m.version} {m.weights_sha256}\n" for m in members)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _folder(model_repository: str, name: str) -> Path:
+    return Path(model_repository) / f"lesion_ensemble_{name}"
 
 
 def _read(path: Path, what: str) -> str:

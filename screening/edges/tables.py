@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -35,18 +35,24 @@ def write_table(store: Store, key: str, table: pa.Table, contract: Contract, *, 
     return store.put(key, buffer.getvalue(), only_if_new=only_if_new)
 
 
-def read_table(store: Store, key: str, contract: Contract) -> pa.Table:
+def read_table(store: Store, key: str, contract: Contract | Callable[[Sequence[str]], Contract]) -> pa.Table:
     """Read a table as a whole and check it.
+
+    Args:
+        store: where the object is.
+        key: of the object.
+        contract: of the table, or what makes it of the names of the columns that are found.
 
     Raises:
         MissingObjectError: there is no such object.
         ContractError: it is no Parquet, or the table breaks its contract.
     """
-    with _opened(store, key, contract) as file:
+    with _opened(store, key) as file:
         try:
-            return check_table(file.read(), contract)
+            found = contract if isinstance(contract, Contract) else contract(file.schema_arrow.names)
+            return check_table(file.read(), found)
         except (pa.ArrowException, OSError) as error:
-            raise _broken(key, contract) from error
+            raise _broken(key) from error
 
 
 def iter_table(store: Store, key: str, contract: Contract, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -68,13 +74,13 @@ def iter_table(store: Store, key: str, contract: Contract, columns: Sequence[str
     wanted = [c.name for c in contract.columns] if columns is None else _in_order(contract, columns)
     # The key is read along in any case: a key that stands twice is never overlooked.
     part = replace(contract, columns=tuple(c for c in contract.columns if c.name in {*wanted, *contract.key}))
-    with _opened(store, key, contract) as file:
+    with _opened(store, key) as file:
         try:
             _check_columns(file.schema_arrow, contract)
             for batch in file.iter_batches(CHUNK_ROWS, columns=[c.name for c in part.columns]):
                 yield check_table(pa.Table.from_batches([batch]), part).select(wanted)
         except (pa.ArrowException, OSError) as error:
-            raise _broken(key, contract) from error
+            raise _broken(key) from error
 
 
 class TableWriter:
@@ -166,13 +172,13 @@ def _check_columns(found: pa.Schema, contract: Contract) -> None:
         check_table(found.empty_table(), contract)
 
 
-def _opened(store: Store, key: str, contract: Contract) -> pq.ParquetFile:
+def _opened(store: Store, key: str) -> pq.ParquetFile:
     body = store.get(key)
     try:
         return pq.ParquetFile(pa.BufferReader(body))
     except (pa.ArrowException, OSError) as error:
-        raise _broken(key, contract) from error
+        raise _broken(key) from error
 
 
-def _broken(key: str, contract: Contract) -> ContractError:
-    return ContractError(f"table {contract.name}: {key!r} cannot be read as Parquet")
+def _broken(key: str) -> ContractError:
+    return ContractError(f"table {key!r} cannot be read as Parquet")

@@ -24,7 +24,7 @@ from screening.reports.figures import GRADE_COLOURS, OUTCOME_COLOURS, VERDICT_CO
 from screening.stages.accounting import Accounting, count_by_programme
 from screening.stages.audit import AuditResult
 from screening.stages.ensemble import ENSEMBLE
-from screening.taxonomy import Taxonomy, load_taxonomy
+from screening.taxonomy import Taxonomy, TrainingClasses
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,11 +49,11 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
     *,
     audit: Mapping[str, Any],
     release: Release,
+    classes: TrainingClasses,
     cutoffs: GradeCutoffs,
     code_revision: str,
     timings: Sequence[Mapping[str, object]],
     quality_cutoffs: QualityCutoffs | None = None,
-    taxonomy: Taxonomy | None = None,
 ) -> str:
     """Write the page.
 
@@ -63,14 +63,13 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         accounting: of the same tables.
         audit: the fields of ``AuditResult``, as the audit left them.
         release: that graded.
+        classes: of the release.
         cutoffs: of the release.
         code_revision: of the code that graded.
         timings: one entry per task and batch: ``task``, ``batch``, ``photos``, ``started_at_utc`` (ISO 8601),
             ``seconds`` and ``cpu_seconds``, in the order in which they started.
         quality_cutoffs: that the photos were judged by; None: those of this package.
-        taxonomy: names the diseases; None: the one of this package.
     """
-    taxonomy = taxonomy or load_taxonomy()
     photos, quality, grades = tables["photos"], tables["quality"], tables["grades"]
     speed = _speed(timings, accounting.listed)
     page: str = _template().render(
@@ -83,11 +82,11 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         quality_cutoffs=_only_value(quality, "cutoffs_version"),
         quality_mode=_only_value(quality, "quality_mode"),
         code_revision=code_revision,
-        taxonomy=taxonomy,
+        taxonomy=classes.taxonomy,
         people=_people(tables["referrals"], photos),
         flagged=_count_where(grades, "verdict", Verdict.FLAGGED),
-        urgent=_urgent(tables, RiskGrade.DANGEROUS, URGENT_ROWS, taxonomy, cutoffs),
-        high_risk=_urgent(tables, RiskGrade.HIGH_RISK, HIGH_RISK_ROWS, taxonomy, cutoffs),
+        urgent=_urgent(tables, RiskGrade.DANGEROUS, URGENT_ROWS, classes.taxonomy, cutoffs),
+        high_risk=_urgent(tables, RiskGrade.HIGH_RISK, HIGH_RISK_ROWS, classes.taxonomy, cutoffs),
         outcome_bar=figures.stacked_bar(_outcome_parts(accounting), width=960, height=34, numbers=True),
         grade_bar=figures.stacked_bar(_grade_parts(accounting), width=960, height=34, numbers=True),
         outcome_parts=_outcome_parts(accounting),
@@ -95,7 +94,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         verdict_colours=VERDICT_COLOURS,
         grade_colours=GRADE_COLOURS,
         programmes=_programmes(photos, grades),
-        diseases=_diseases(grades, taxonomy),
+        diseases=_diseases(grades, classes),
         reasons=_reasons(photos, quality),
         same_pictures=_same_pictures(photos),
         measures=list(_measures(quality, quality_cutoffs or QualityCutoffs())),
@@ -271,20 +270,21 @@ def _programmes(photos: pa.Table, grades: pa.Table) -> Row:
     return {"rows": rows[:PROGRAMME_ROWS], "more": len(rows) - len(rows[:PROGRAMME_ROWS])}
 
 
-def _diseases(grades: pa.Table, taxonomy: Taxonomy) -> list[Row]:
+def _diseases(grades: pa.Table, classes: TrainingClasses) -> list[Row]:
     """Likeliest diseases by number, the most severe grade first."""
     found = Counter(grades["disease"].to_pylist())
     most = max(found.values(), default=1)
-    severest_first = sorted(taxonomy.classes, key=lambda d: (-GRADES.index(d.grade or GRADES[0]), -found[d.id]))
+    graded = zip(classes.classes, classes.grades, strict=True)
+    severest_first = sorted(graded, key=lambda pair: (-GRADES.index(pair[1]), -found[pair[0].id]))
     return [
         {
             "name": disease.name,
             "icd10": disease.icd10,
-            "grade": disease.grade,
+            "grade": grade,
             "count": found[disease.id],
-            "bar": figures.share_bar(found[disease.id] / most, GRADE_COLOURS[disease.grade or GRADES[0]], width=240),
+            "bar": figures.share_bar(found[disease.id] / most, GRADE_COLOURS[grade], width=240),
         }
-        for disease in severest_first
+        for disease, grade in severest_first
     ]
 
 

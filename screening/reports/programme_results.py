@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from screening.contracts import Outcome
-from screening.taxonomy import Taxonomy, load_taxonomy
 
 COLUMNS = (
     "source_name",
@@ -40,8 +39,8 @@ def programme_results(
     tables: Mapping[str, pa.Table],
     night: date,
     *,
+    disease_names: Mapping[str, str],
     earlier_grades: pa.Table | None = None,
-    taxonomy: Taxonomy | None = None,
 ) -> bytes:
     """One line per upload of a programme, in plain words, as CSV.
 
@@ -56,11 +55,10 @@ def programme_results(
         tables: ``photos``, ``quality``, ``grades`` and ``referrals`` of the night and of all programmes: a photo may
             repeat the bytes of another programme's.
         night: the night that graded them.
+        disease_names: names by id, of the night's diseases and the earlier nights'.
         earlier_grades: rows of ``grades`` of earlier nights, for the photos that repeat theirs; without them such a
             photo has no grade here, but still its action and its date.
-        taxonomy: names the diseases; None: the one of this package.
     """
-    taxonomy = taxonomy or load_taxonomy()
     grades = [tables["grades"], *([earlier_grades] if earlier_grades is not None else [])]
     grade_of: dict[object, _Row] = {
         row["photo_id"]: row for table in grades for row in table.select(["photo_id", "grade", "disease"]).to_pylist()
@@ -95,7 +93,7 @@ def programme_results(
             "what_was_found": _found(photo, quality_row),
             "retake_advice": judged["advice"],
             "grade": _words(grade.get("grade")),
-            "disease": taxonomy[str(grade["disease"])].name if grade else None,
+            "disease": disease_names.get(str(grade["disease"]), _words(grade["disease"])) if grade else None,
             "grade_of_lesion": _words(referral.get("grade")),
             "action": referral.get("advice"),
             "due_by": referral.get("due_by"),

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from screening.contracts import GRADES, Outcome, Verdict
 from screening.stages.ensemble import ENSEMBLE
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 
 SUM_TOLERANCE = 1e-6
 """Largest rounding error of a sum of probabilities: eight float64 terms are good to 1e-15, eight float32 to 1e-6."""
@@ -79,7 +79,7 @@ def _counts(column: pa.ChunkedArray) -> dict[str, int]:
 
 
 def accounting_faults(
-    tables: Mapping[str, pa.Table], ledger: pa.Table, *, night: date, members: Sequence[str], taxonomy: Taxonomy
+    tables: Mapping[str, pa.Table], ledger: pa.Table, *, night: date, members: Sequence[str], classes: TrainingClasses
 ) -> list[str]:
     """Say which promises the tables of a night break; an empty list when they keep them all.
 
@@ -89,7 +89,7 @@ def accounting_faults(
         ledger: what the night claimed; its columns ``key``, ``etag`` and, where present, ``night`` are read.
         night: the night that is audited.
         members: names of the release's CNNs, without ``ensemble``.
-        taxonomy: of the release; gives the diseases of each grade and the order of ``probabilities``.
+        classes: of the release, in the order of ``probabilities``.
 
     Returns:
         Sentences with counts and at most three keys or photo ids each, never a person.
@@ -104,7 +104,7 @@ def accounting_faults(
         *_same_picture_faults(listed),
         *_graded_faults(graded, predictions, grades, members),
         *_verdict_faults(listed, tables["quality"], grades),
-        *_sum_faults(grades, predictions, members, taxonomy),
+        *_sum_faults(grades, predictions, members, classes),
         *_referral_faults(listed, grades, tables["referrals"], night),
     ]
 
@@ -255,29 +255,31 @@ def _verdict_faults(listed: list[_Row], quality: pa.Table, grades: pa.Table) -> 
     yield from _fault(unjudged, "graded photos have no row in quality")
 
 
-def _sum_faults(grades: pa.Table, predictions: pa.Table, members: Sequence[str], taxonomy: Taxonomy) -> Iterable[str]:
+def _sum_faults(
+    grades: pa.Table, predictions: pa.Table, members: Sequence[str], classes: TrainingClasses
+) -> Iterable[str]:
     photo_ids = grades["photo_id"].to_pylist()
 
     def off(wrong: np.ndarray, of: Sequence[str] = photo_ids) -> list[str]:
         return sorted({of[int(i)] for i in np.flatnonzero(wrong)})
 
     by_grade = _matrix(grades, [f"p_{grade}" for grade in GRADES])
-    by_disease = _matrix(grades, [f"p_{disease}" for disease in taxonomy.class_ids])
+    by_disease = _matrix(grades, [f"p_{disease}" for disease in classes.class_ids])
     yield from _fault(
         off(~_close(by_grade.sum(axis=1), 1.0)), "rows of grades whose three grade probabilities do not sum to 1"
     )
-    sums = taxonomy.grade_probabilities(by_disease)
+    sums = classes.grade_probabilities(by_disease)
     yield from _fault(off(~_close(by_grade, sums)), "rows of grades where a grade is not the sum of its diseases")
-    grade_of = {disease.id: str(disease.grade) for disease in taxonomy.classes}
+    grade_of = dict(zip(classes.class_ids, map(str, classes.grades), strict=True))
     pairs = zip(grades["disease"].to_pylist(), grades["grade"].to_pylist(), strict=True)
     yield from _fault(
         off(np.array([grade_of.get(d) != g for d, g in pairs], dtype=bool)),
         "rows of grades whose disease has another grade",
     )
 
-    answers, answer_ids = _probabilities(predictions, len(taxonomy.class_ids))
+    answers, answer_ids = _probabilities(predictions, len(classes))
     if answers is None:
-        yield f"{predictions.num_rows:,} rows of predictions do not all have {len(taxonomy.class_ids)} probabilities"
+        yield f"{predictions.num_rows:,} rows of predictions do not all have {len(classes)} probabilities"
         return
     yield from _fault(
         off(~_close(answers.sum(axis=1), 1.0), answer_ids), "photos have predictions that do not sum to 1"
@@ -285,7 +287,7 @@ def _sum_faults(grades: pa.Table, predictions: pa.Table, members: Sequence[str],
     names = np.array(predictions["member"].to_pylist(), dtype=object)
     order = {photo_id: i for i, photo_id in enumerate(dict.fromkeys(answer_ids))}
     at = np.array([order[photo_id] for photo_id in answer_ids], dtype=np.int64)
-    totals = np.zeros((len(order), len(taxonomy.class_ids)))
+    totals = np.zeros((len(order), len(classes)))
     seen = np.zeros(len(order))
     is_member = np.isin(names, list(members)) if len(names) else np.zeros(0, dtype=bool)
     np.add.at(totals, at[is_member], answers[is_member])

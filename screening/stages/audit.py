@@ -34,7 +34,7 @@ from screening.stages.expectations import (
     expectations_on,
     to_frame,
 )
-from screening.taxonomy import Taxonomy, load_taxonomy
+from screening.taxonomy import TrainingClasses
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def audit_tables(
     ledger: pa.Table,
     night: date,
     members: Sequence[str],
-    taxonomy: Taxonomy | None = None,
+    classes: TrainingClasses,
     docs_folder: Path | None = None,
     limits: DriftLimits | None = None,
 ) -> AuditResult:
@@ -64,24 +64,23 @@ def audit_tables(
         ledger: what the night claimed; its columns ``key``, ``etag`` and, where present, ``night`` are read.
         night: the night that is audited.
         members: names of the release's CNNs, without ``ensemble``.
-        taxonomy: of the release; None: the one of this package.
+        classes: of the release.
         docs_folder: where the Data Docs are written, as pages that ask no other host; None: they are not.
         limits: when to warn of drift.
 
     Raises:
         ContractError: a table is not given at all.
     """
-    taxonomy = taxonomy or load_taxonomy()
-    contracts = contracts_of(taxonomy)
+    contracts = contracts_of(classes)
     missing = [name for name in contracts if name not in tables]
     if missing:
         raise ContractError(f"audit: tables {missing} are missing, expected {list(contracts)}")
-    about = Night(night, members, taxonomy, limits or DriftLimits())
+    about = Night(night, members, classes, limits or DriftLimits())
     accounting = [fault for name, contract in contracts.items() for fault in _shape_faults(tables[name], contract)]
     if accounting:
         accounting.append("the accounting was not checked, because a table has not the columns of its contract")
     else:
-        accounting = accounting_faults(tables, ledger, night=night, members=members, taxonomy=taxonomy)
+        accounting = accounting_faults(tables, ledger, night=night, members=members, classes=classes)
     suites = _run_suites(tables, contracts, about, accounting, docs_folder)
     faults = [*accounting, *(fault for suite in suites for fault in suite.faults)]
     warnings = [warning for suite in suites for warning in suite.warnings]
@@ -116,7 +115,7 @@ def _run_suites(
             context.add_data_docs_site("night", _site_in(Path(scratch)))
         source = context.data_sources.add_pandas(f"night-{night.date}")
         for name, contract in contracts.items():
-            frame = to_frame(tables[name], night.taxonomy)
+            frame = to_frame(tables[name], night.classes)
             expected = expectations_on(contract, frame, night)
             suite = context.suites.add(gx.ExpectationSuite(name, [_for_gx(expectation) for expectation in expected]))
             if len(suite.expectations) != len(

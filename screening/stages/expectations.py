@@ -34,7 +34,7 @@ from screening.contracts import (
 from screening.stages.accounting import SUM_TOLERANCE
 from screening.stages.ensemble import ENSEMBLE
 from screening.stages.referral import ACTIONS
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 
 PHOTO_ID = r"^[0-9a-f]{32}$"
 PERSON = r"^p-[0-9a-f]{24}$"
@@ -76,7 +76,7 @@ class Night:
 
     date: date
     members: Sequence[str]
-    taxonomy: Taxonomy
+    classes: TrainingClasses
     limits: DriftLimits = field(default_factory=DriftLimits)
 
 
@@ -94,13 +94,13 @@ class Expectation:
     where: tuple[str, ...] = ()
 
 
-def contracts_of(taxonomy: Taxonomy) -> dict[str, Contract]:
+def contracts_of(classes: TrainingClasses) -> dict[str, Contract]:
     """The tables that are audited, by name, in the order of the pages."""
-    contracts = (PHOTOS, QUALITY, PREDICTIONS, grades_contract(taxonomy.class_ids), REFERRALS, MANIFEST_ISSUES)
+    contracts = (PHOTOS, QUALITY, PREDICTIONS, grades_contract(classes.class_ids), REFERRALS, MANIFEST_ISSUES)
     return {contract.name: contract for contract in contracts}
 
 
-def to_frame(table: pa.Table, taxonomy: Taxonomy) -> pd.DataFrame:
+def to_frame(table: pa.Table, classes: TrainingClasses) -> pd.DataFrame:
     """The table for pandas, its lists replaced by figures about them."""
     lists = [column.name for column in table.schema if pa.types.is_list(column.type)]
     frame: pd.DataFrame = table.drop_columns(lists).to_pandas(date_as_object=False)
@@ -110,7 +110,7 @@ def to_frame(table: pa.Table, taxonomy: Taxonomy) -> pd.DataFrame:
     if "issues" in lists:
         frame[ISSUES] = pc.fill_null(pc.list_value_length(table["issues"]), 0).to_numpy()
     if "differential" in lists:
-        known = set(taxonomy.class_ids)
+        known = set(classes.class_ids)
         frame[UNKNOWN_DISEASES] = [len(set(row or ()) - known) for row in table["differential"].to_pylist()]
     grades = [f"p_{grade}" for grade in GRADES]
     if set(grades) <= set(frame.columns):
@@ -240,11 +240,11 @@ def _of_quality(rows: int, night: Night) -> Iterator[Expectation]:
 
 
 def _of_predictions(_rows: int, night: Night) -> Iterator[Expectation]:
-    classes = len(night.taxonomy.class_ids)
+    classes = len(night.classes)
     yield _like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
     yield _like("weights_sha256", "64 hex digits of a SHA-256", SHA256)
     yield _one_of("member", "a member of the release, or the ensemble", (*night.members, ENSEMBLE))
-    yield _between(HOW_MANY, f"{classes}, one per disease of the taxonomy", classes, classes)
+    yield _between(HOW_MANY, f"{classes}, one per class of the release", classes, classes)
     yield _between(SUM, "the probabilities of an answer sum to 1", 1.0 - SUM_TOLERANCE, 1.0 + SUM_TOLERANCE)
     yield _between(LEAST, "no probability is below 0", 0.0, None)
     yield _between(MOST, "no probability is above 1", None, 1.0 + SUM_TOLERANCE)
@@ -263,10 +263,10 @@ def _of_grades(rows: int, night: Night) -> Iterator[Expectation]:
     yield _like("lesion", "a lesion stands under a pseudonym", LESION)
     yield _like("weights_sha256", "64 hex digits of a SHA-256", SHA256)
     yield _between(GRADE_SUM, "p_low_risk + p_high_risk + p_dangerous = 1", 1.0 - SUM_TOLERANCE, 1.0 + SUM_TOLERANCE)
-    pairs = [(str(disease.grade), disease.id) for disease in night.taxonomy.classes]
+    pairs = list(zip(map(str, night.classes.grades), night.classes.class_ids, strict=True))
     yield _pairs("grade", "disease", "the disease has the grade that was given", pairs)
-    yield _between(UNKNOWN_DISEASES, "the differential names diseases of the taxonomy only", None, 0)
-    version = night.taxonomy.version
+    yield _between(UNKNOWN_DISEASES, "the differential names classes of the release only", None, 0)
+    version = night.classes.taxonomy.version
     yield _one_of("taxonomy_version", f"the taxonomy of the release, {version}", (version,))
     for column in ("release", "weights_sha256", "cutoffs_version", "code_revision"):
         yield _one_for_the_night(column)

@@ -8,7 +8,7 @@ import numpy as np
 
 from screening.contracts import GRADES, RiskGrade
 from screening.cutoffs import GradeCutoffs
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,30 @@ def grade_risk(p_high_risk: float, p_dangerous: float, cutoffs: GradeCutoffs) ->
     return RiskGrade.HIGH_RISK if p_high_risk + p_dangerous >= cutoffs.high_risk else RiskGrade.LOW_RISK
 
 
-def grade_photo(ensemble: np.ndarray, members: np.ndarray, taxonomy: Taxonomy, cutoffs: GradeCutoffs) -> GradedPhoto:
+def grade_photo(
+    ensemble: np.ndarray, members: np.ndarray, classes: TrainingClasses, cutoffs: GradeCutoffs
+) -> GradedPhoto:
     """Grade one photo.
 
     Args:
         ensemble: shape (classes,), the members' mean.
         members: shape (members, classes).
     """
-    p_low, p_high, p_dangerous = (float(p) for p in taxonomy.grade_probabilities(ensemble[None])[0])
+    p_low, p_high, p_dangerous = (float(p) for p in classes.grade_probabilities(ensemble[None])[0])
     grade = grade_risk(p_high, p_dangerous, cutoffs)
-    of_grade = taxonomy.grade_of_class[:, GRADES.index(grade)] > 0
+    of_grade = classes.grade_of_class[:, GRADES.index(grade)] > 0
     likeliest = int(np.where(of_grade, ensemble, -1.0).argmax())
     order = np.argsort(-ensemble, kind="stable")
     differential = tuple(
-        taxonomy.class_ids[i] for i in order if ensemble[i] >= cutoffs.diseases.get(taxonomy.class_ids[i], 1.0)
+        classes.class_ids[i] for i in order if ensemble[i] >= cutoffs.diseases.get(classes.class_ids[i], 1.0)
     )
-    at_risk = taxonomy.grade_probabilities(members)[:, 1:].sum(axis=1)
+    at_risk = classes.grade_probabilities(members)[:, 1:].sum(axis=1)
     return GradedPhoto(
         p_low_risk=p_low,
         p_high_risk=p_high,
         p_dangerous=p_dangerous,
         grade=grade,
-        disease=taxonomy.class_ids[likeliest],
+        disease=classes.class_ids[likeliest],
         differential=differential,
         member_spread=float(at_risk.max() - at_risk.min()),
     )

@@ -26,13 +26,15 @@ def audit(run_id: str, context: NightContext) -> None:
         AuditError: with everything that failed; nothing is published.
     """
     plan = context.plan(run_id)
+    release = context.release(plan.release)
     with context.timed(run_id, "audit", photos=plan.photos), tempfile.TemporaryDirectory() as folder:
         docs = Path(folder)
         result = audit_tables(
             read_staged(run_id, context),
             ledger=read_table(context.results, paths.ledger(plan.night), LEDGER),
             night=plan.night,
-            members=[member.name for member in context.release(plan.release).members],
+            members=[member.name for member in release.members],
+            classes=context.classes(release),
             docs_folder=docs,
         )
         context.results.put(paths.audit_result(run_id), json.dumps(asdict(result), indent=1).encode())

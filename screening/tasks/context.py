@@ -16,12 +16,12 @@ from screening import __version__
 from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
 from screening.edges.model_server import ModelServer
-from screening.edges.release import Release, load_release
+from screening.edges.release import Release, load_release, taxonomy_file
 from screening.edges.store import Store, open_store
 from screening.errors import ContractError
 from screening.settings import Settings, load_settings
 from screening.stages.pixels import MODEL_INPUT_VERSION
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import TrainingClasses, load_taxonomy
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,9 @@ class NightContext:
     def release(self, name: str | None) -> Release:
         return servable_release(self.settings, name)
 
+    def classes(self, release: Release) -> TrainingClasses:
+        return release_classes(self.settings, release)
+
     def model_server(self, release: Release) -> ModelServer:
         return connect_model_server(self.settings, release)
 
@@ -97,18 +100,33 @@ def servable_release(settings: Settings, name: str | None) -> Release:
     """The named release, or the champion, if this code can serve it.
 
     Raises:
-        MissingError: there is no such release.
-        ContractError: it was trained on other classes or other model input than this code makes.
+        MissingError: there is no such release, or it has no taxonomy.
+        ContractError: its taxonomy is not the one that it was frozen with, or lacks its classes; or it was trained on other
+            model input than this code makes.
     """
     release = load_release(settings.model_repository, name)
-    classes = load_taxonomy().class_ids
-    if release.classes != classes:
-        raise ContractError(f"release {release.name}: classes {release.classes}, expected the taxonomy's {classes}")
+    release_classes(settings, release)
     if release.model_input != MODEL_INPUT_VERSION:
         raise ContractError(
             f"release {release.name}: made for pixels {release.model_input}, this code makes {MODEL_INPUT_VERSION}"
         )
     return release
+
+
+def release_classes(settings: Settings, release: Release) -> TrainingClasses:
+    """What the release's members answer, in the tree of diseases that it was frozen with.
+
+    Raises:
+        MissingError: the release has no taxonomy.
+        ContractError: the taxonomy is not the one that it was frozen with, or lacks its classes.
+    """
+    taxonomy = load_taxonomy(taxonomy_file(settings.model_repository, release))
+    if taxonomy.version != release.taxonomy_version:
+        raise ContractError(
+            f"release {release.name}: its taxonomy.yaml is {taxonomy.version}, expected {release.taxonomy_version}; "
+            "restore the file that the release was made with"
+        )
+    return TrainingClasses(taxonomy, release.classes)
 
 
 def connect_model_server(settings: Settings, release: Release) -> ModelServer:

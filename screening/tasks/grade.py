@@ -37,7 +37,7 @@ from screening.stages.refusals import NOT_GRADED_ADVICE
 from screening.tasks.context import NightContext, Plan, grade_cutoffs
 from screening.tasks.same_pictures import name_same_pictures
 from screening.tasks.staged import earlier_grades, published_contracts
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import TrainingClasses
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ def grade(run_id: str, context: NightContext) -> None:
     """Write the run's tables photos, quality, predictions, grades and referrals; may run again."""
     plan = context.plan(run_id)
     release = context.release(plan.release)
+    classes = context.classes(release)
     with context.timed(run_id, "grade", photos=plan.photos):
         photos = _resolve_outcomes(plan, context)
         quality = _first_per_photo(_concat(plan, context, QUALITY))
@@ -56,12 +57,12 @@ def grade(run_id: str, context: NightContext) -> None:
         # A photo that failed after its neighbour's copy was answered must not leave half an answer behind.
         graded_ids = pa.array([p["photo_id"] for p in photos if p["outcome"] == Outcome.GRADED], pa.string())
         predictions = predictions.filter(pc.is_in(predictions["photo_id"], graded_ids))
-        grades = _grade_rows(photos, quality, predictions, plan, release)
+        grades = _grade_rows(photos, quality, predictions, plan, release, classes)
         settings = context.settings
         due = DueDays(settings.low_risk_due_days, settings.high_risk_due_days, settings.dangerous_due_days)
         judged = _judged_photos(photos, grades, context)
         referrals = make_referrals(judged, plan.night, release.name, due)
-        contracts = published_contracts()
+        contracts = published_contracts(classes)
         for table, contract in (
             (PHOTOS.table(photos), PHOTOS),
             (quality, QUALITY),
@@ -161,8 +162,10 @@ def _graded_earlier(photo_ids: set[str], plan: Plan, context: NightContext) -> d
     return {photo_id: (key, night) for photo_id, (_, key, night) in found.items()}
 
 
-def _grade_rows(photos: list[Row], quality: pa.Table, predictions: pa.Table, plan: Plan, release: Release) -> list[Row]:
-    taxonomy, cutoffs = load_taxonomy(), grade_cutoffs(release)
+def _grade_rows(
+    photos: list[Row], quality: pa.Table, predictions: pa.Table, plan: Plan, release: Release, classes: TrainingClasses
+) -> list[Row]:
+    cutoffs = grade_cutoffs(release)
     verdict_of = dict(zip(quality["photo_id"].to_pylist(), quality["verdict"].to_pylist(), strict=True))
     answers: dict[str, dict[str, list[float]]] = {}
     for photo_id, member, probabilities in zip(
@@ -176,14 +179,14 @@ def _grade_rows(photos: list[Row], quality: pa.Table, predictions: pa.Table, pla
         answer = answers[str(photo["photo_id"])]
         ensemble = np.array(answer[ENSEMBLE])
         members = np.array([answer[m.name] for m in release.members])
-        graded = asdict(grade_photo(ensemble, members, taxonomy, cutoffs))
+        graded = asdict(grade_photo(ensemble, members, classes, cutoffs))
         rows.append(
             {name: photo[name] for name in ("photo_id", "programme", "source_name", "key", "patient", "lesion")}
             | graded
             | {"differential": list(graded["differential"]), "verdict": verdict_of[photo["photo_id"]]}
             | {"release": release.name, "weights_sha256": release.weights_sha256, "cutoffs_version": cutoffs.version}
-            | {"taxonomy_version": taxonomy.version, "code_revision": plan.code_revision}
-            | {f"p_{disease}": p for disease, p in zip(taxonomy.class_ids, ensemble.tolist(), strict=True)}
+            | {"taxonomy_version": classes.taxonomy.version, "code_revision": plan.code_revision}
+            | {f"p_{disease}": p for disease, p in zip(classes.class_ids, ensemble.tolist(), strict=True)}
         )
     return rows
 

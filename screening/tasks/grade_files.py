@@ -18,9 +18,9 @@ from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_co
 from screening.stages.quality import judge_quality, measure_quality
 from screening.stages.referral import ACTIONS
 from screening.stages.refusals import NOT_GRADED_ADVICE, advice_for
-from screening.tasks.context import grade_cutoffs
+from screening.tasks.context import grade_cutoffs, release_classes
 from screening.tasks.quality_rules import load_quality_rules
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import TrainingClasses
 
 
 def grade_files(
@@ -28,6 +28,7 @@ def grade_files(
 ) -> Iterator[dict[str, object]]:
     """One answer per file, in their order: verdict, and grade, advice and differential if it could be graded."""
     rules = load_quality_rules(settings)
+    classes = release_classes(settings, release)
     limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
     for file in files:
         answer: dict[str, object] = {"photo": str(file), "verdict": str(Verdict.REFUSED), "grade": None}
@@ -64,13 +65,12 @@ def grade_files(
                 "advice": NOT_GRADED_ADVICE,
             }
         else:
-            yield answer | _graded(np.asarray(inferred.probabilities, dtype=np.float64), release)
+            yield answer | _graded(np.asarray(inferred.probabilities, dtype=np.float64), release, classes)
 
 
-def _graded(members: np.ndarray, release: Release) -> dict[str, object]:
-    taxonomy = load_taxonomy()
+def _graded(members: np.ndarray, release: Release, classes: TrainingClasses) -> dict[str, object]:
     ensemble = average_members(members[:, None, :])[0]
-    graded = grade_photo(ensemble, members, taxonomy, grade_cutoffs(release))
+    graded = grade_photo(ensemble, members, classes, grade_cutoffs(release))
     return {
         "grade": str(graded.grade),
         "disease": graded.disease,
@@ -80,6 +80,6 @@ def _graded(members: np.ndarray, release: Release) -> dict[str, object]:
         "p_dangerous": graded.p_dangerous,
         "member_spread": graded.member_spread,
         "differential": list(graded.differential),
-        "probabilities": dict(zip(taxonomy.class_ids, ensemble.tolist(), strict=True)),
+        "probabilities": dict(zip(classes.class_ids, ensemble.tolist(), strict=True)),
         "release": release.name,
     }

@@ -33,10 +33,11 @@ def publish(run_id: str, context: NightContext) -> None:
         raise AuditError(f"run {run_id} has not passed its audit; nothing was published")
     with context.timed(run_id, "publish", photos=plan.photos):
         tables = read_staged(run_id, context)
+        contracts = published_contracts(context.classes(context.release(plan.release)))
         programmes = sorted(
             set(tables["photos"]["programme"].to_pylist()) | set(tables["manifest_issues"]["programme"].to_pylist())
         )
-        for name, contract in published_contracts().items():
+        for name, contract in contracts.items():
             for programme in programmes:
                 rows = tables[name].filter(pc.equal(tables[name]["programme"], programme))
                 write_table(context.results, paths.published(name, programme, plan.night), rows, contract)

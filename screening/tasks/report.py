@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
+
+import pyarrow as pa
 
 from screening.edges import paths
+from screening.edges.release import Release, load_release
+from screening.errors import MissingError
 from screening.reports.nightly import nightly_report
 from screening.reports.programme_results import programme_results
 from screening.stages.accounting import Accounting, count
@@ -24,6 +29,8 @@ def report(run_id: str, context: NightContext) -> Accounting:
     tables = read_staged(run_id, context)
     accounting = count(tables["photos"], tables["grades"])
     earlier = earlier_grades(tables["photos"].to_pylist(), context)
+    classes = context.classes(release)
+    disease_names = _disease_names(release, earlier, context)
     with context.timed(run_id, "report", photos=plan.photos):
         page = nightly_report(
             plan.night,
@@ -31,6 +38,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
             accounting,
             audit=json.loads(context.results.get(paths.audit_result(run_id))),
             release=release,
+            classes=classes,
             cutoffs=grade_cutoffs(release),
             quality_cutoffs=plan.quality_cutoffs,
             code_revision=plan.code_revision,
@@ -38,10 +46,23 @@ def report(run_id: str, context: NightContext) -> Accounting:
         )
         context.results.put(paths.report(plan.night, REPORT_NAME), page.encode())
         for programme in sorted(set(tables["photos"]["programme"].to_pylist())):
-            results = programme_results(programme, tables, plan.night, earlier_grades=earlier)
+            results = programme_results(
+                programme, tables, plan.night, disease_names=disease_names, earlier_grades=earlier
+            )
             context.results.put(paths.programme_report(plan.night, programme, "results.csv"), results)
     log.info("report run=%s at=%s", run_id, context.results.url(paths.report(plan.night, REPORT_NAME)))
     return accounting
+
+
+def _disease_names(release: Release, earlier: pa.Table, context: NightContext) -> dict[str, str]:
+    """Names of the diseases that the night's rows hold, and those that it borrows: a later tree may have dropped some."""
+    names: dict[str, str] = {}
+    for other in sorted(set(earlier["release"].to_pylist()) - {release.name}):
+        with suppress(MissingError):  # a release that was cleared away: its diseases go by their ids
+            names |= {
+                d.id: d.name for d in context.classes(load_release(context.settings.model_repository, other)).classes
+            }
+    return names | {d.id: d.name for d in context.classes(release).classes}
 
 
 def read_timings(run_id: str, context: NightContext) -> list[dict[str, object]]:

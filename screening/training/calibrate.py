@@ -13,7 +13,7 @@ from sklearn.metrics import roc_curve
 from screening.contracts import GRADES
 from screening.cutoffs import GradeCutoffs
 from screening.errors import ContractError
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 
 WANTED_SENSITIVITY = 0.95
 """Share of high-risk and dangerous photos that must be referred somewhere; docs/decisions/0005."""
@@ -48,7 +48,7 @@ def kind_weights(kinds: np.ndarray) -> np.ndarray:
 
 
 def choose_cutoffs(
-    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, taxonomy: Taxonomy
+    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, classes: TrainingClasses
 ) -> GradeCutoffs:
     """Cut-offs of the grades and of every disease.
 
@@ -59,17 +59,17 @@ def choose_cutoffs(
     Raises:
         ContractError: a grade has no photo. Its cut-off would be infinite: never dangerous.
     """
-    grades = taxonomy.grade_of_class[labels].argmax(axis=1)
+    grades = classes.grade_of_class[labels].argmax(axis=1)
     if missing := [str(grade) for i, grade in enumerate(GRADES) if not (grades == i).any()]:
         raise ContractError(f"validation photos: none is {' or '.join(missing)}, so its cut-off cannot be chosen")
-    scores = taxonomy.grade_probabilities(probabilities)
+    scores = classes.grade_probabilities(probabilities)
     numbers = {
         "dangerous": _youden(grades == 2, scores[:, 2], weights),
         "high_risk": _at_sensitivity(grades >= 1, scores[:, 1:].sum(axis=1), weights, WANTED_SENSITIVITY),
     }
     diseases = {
         disease: _youden(labels == i, probabilities[:, i], weights)
-        for i, disease in enumerate(taxonomy.class_ids)
+        for i, disease in enumerate(classes.class_ids)
         if (labels == i).any()
     }
     digest = hashlib.sha256(json.dumps([GRADES, numbers, diseases], sort_keys=True).encode()).hexdigest()[:12]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from screening.errors import ContractError, MissingError
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 
 CLINICAL = "clinical"
 DERMOSCOPIC = "dermoscopic"
@@ -40,17 +40,17 @@ LAYOUTS = {
 }
 
 
-def read_corpus(root: Path, sources: list[str], taxonomy: Taxonomy) -> pd.DataFrame:
+def read_corpus(root: Path, sources: list[str], classes: TrainingClasses) -> pd.DataFrame:
     """Read the named sources below ``root`` into one corpus table.
 
     Raises:
         MissingError: a source, its labels.csv or one of its photos does not exist.
-        ContractError: the source has no known layout, or a label is unknown to the taxonomy.
+        ContractError: the source has no known layout, or a label is unknown to the taxonomy or in no class.
     """
-    return pd.concat([_read_source(root / name, name, taxonomy) for name in sources], ignore_index=True)
+    return pd.concat([_read_source(root / name, name, classes) for name in sources], ignore_index=True)
 
 
-def _read_source(folder: Path, name: str, taxonomy: Taxonomy) -> pd.DataFrame:
+def _read_source(folder: Path, name: str, classes: TrainingClasses) -> pd.DataFrame:
     if name not in LAYOUTS:
         raise ContractError(f"source {name!r} has no layout; known are {', '.join(LAYOUTS)}")
     layout = LAYOUTS[name]
@@ -69,7 +69,7 @@ def _read_source(folder: Path, name: str, taxonomy: Taxonomy) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "photo": [str(p) for p in photos],
-            "label": [taxonomy.class_of_label(text) for text in label],
+            "label": [classes.class_of_label(text) for text in label],
             "source": name,
             "kind": layout.kind,
             "patient": _ids(rows, layout.patient_column, name, lesion),

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from screening.taxonomy import Taxonomy, load_taxonomy
+from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
 from screening.training.corpus import read_corpus
 from screening.training.fit import MemberRecipe, fit_member
 from screening.training.networks import Member, build_backbone
@@ -26,6 +26,7 @@ class EnsembleRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
+    classes: str = Field(description="what the networks answer: a list in screening/taxonomy/classes/, or a path")
     sources: list[str]
     split_seed: int
     members: list[MemberRecipe]
@@ -38,7 +39,7 @@ class TrainingSet:
     corpus: pd.DataFrame
     side: pd.Series
     pixels: np.ndarray
-    taxonomy: Taxonomy
+    classes: TrainingClasses
 
 
 def load_recipe(name: str) -> EnsembleRecipe:
@@ -49,15 +50,15 @@ def load_recipe(name: str) -> EnsembleRecipe:
 
 def prepare_training_set(recipe: EnsembleRecipe, photos: Path, weights_dir: Path, work: Path) -> TrainingSet:
     """Read the sources, cache the pixels and freeze the split in ``work/split.parquet``."""
-    taxonomy = load_taxonomy()
-    corpus = read_corpus(photos, recipe.sources, taxonomy)
+    classes = load_training_classes(recipe.classes, load_taxonomy())
+    corpus = read_corpus(photos, recipe.sources, classes)
     pixels = load_pixels(corpus["photo"].tolist(), work)
     frozen = work / "split.parquet"
     if not frozen.is_file():
         side = split_corpus(corpus, _imagenet_features(pixels, weights_dir), recipe.split_seed)
         corpus.assign(side=side).drop(columns="photo").to_parquet(frozen)
     side = pd.read_parquet(frozen)["side"]
-    return TrainingSet(corpus, side, pixels, taxonomy)
+    return TrainingSet(corpus, side, pixels, classes)
 
 
 def fit_ensemble(recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir: Path, work: Path) -> list[Member]:
@@ -71,7 +72,7 @@ def fit_ensemble(recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir:
                 training_set.corpus,
                 training_set.side,
                 training_set.pixels,
-                training_set.taxonomy,
+                training_set.classes,
                 weights_dir,
                 work / member_recipe.name,
             )

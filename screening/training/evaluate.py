@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from screening.contracts import GRADES
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 
 RESAMPLES = 1000
 """Bootstrap resamples; the interval's ends move by about 0.002 between seeds at this number."""
@@ -23,15 +23,15 @@ def auc(truth: np.ndarray, score: np.ndarray) -> float:
     return float(roc_auc_score(truth, score))
 
 
-def grade_aucs(labels: np.ndarray, probabilities: np.ndarray, taxonomy: Taxonomy) -> dict[str, float]:
+def grade_aucs(labels: np.ndarray, probabilities: np.ndarray, classes: TrainingClasses) -> dict[str, float]:
     """One-against-rest AUC of each grade.
 
     Args:
         labels: shape (photos,), class indices.
         probabilities: shape (photos, classes), 0..1.
     """
-    truth = taxonomy.grade_of_class[labels]
-    scores = taxonomy.grade_probabilities(probabilities)
+    truth = classes.grade_of_class[labels]
+    scores = classes.grade_probabilities(probabilities)
     return {str(grade): auc(truth[:, i] > 0, scores[:, i]) for i, grade in enumerate(GRADES)}
 
 
@@ -56,7 +56,7 @@ def evaluation_table(
     corpus: pd.DataFrame,
     probabilities: np.ndarray,
     grades: np.ndarray,
-    taxonomy: Taxonomy,
+    classes: TrainingClasses,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Figures per data set and per kind of photo.
@@ -70,8 +70,8 @@ def evaluation_table(
         Columns group, photos, measure, value, low, high (95 % interval, bootstrap over patients).
     """
     labels = corpus["label"].to_numpy()
-    truth = taxonomy.grade_of_class[labels].argmax(axis=1)
-    scores = taxonomy.grade_probabilities(probabilities)
+    truth = classes.grade_of_class[labels].argmax(axis=1)
+    scores = classes.grade_probabilities(probabilities)
     patients = corpus["patient"].to_numpy()
     groups = {"all": np.full(len(corpus), True)}
     groups |= {f"kind={kind}": (corpus["kind"] == kind).to_numpy() for kind in sorted(corpus["kind"].unique())}

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
-from screening.taxonomy import Taxonomy
+from screening.taxonomy import TrainingClasses
 from screening.training.augment import augment_batch, mix_pairs
 from screening.training.corpus import CLINICAL
 from screening.training.evaluate import grade_aucs
@@ -82,10 +82,12 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
 class FitMember(lightning.LightningModule):
     """The training loop of one member. Validation is the mean grade AUC over the kinds of photo."""
 
-    def __init__(self, member: Member, recipe: MemberRecipe, taxonomy: Taxonomy, kinds: np.ndarray, steps: int) -> None:
+    def __init__(
+        self, member: Member, recipe: MemberRecipe, classes: TrainingClasses, kinds: np.ndarray, steps: int
+    ) -> None:
         super().__init__()
         self.member = member.to(memory_format=torch.channels_last)
-        self.recipe, self.taxonomy, self.kinds, self.steps = recipe, taxonomy, kinds, steps
+        self.recipe, self.classes, self.kinds, self.steps = recipe, classes, kinds, steps
         self.random = torch.Generator().manual_seed(recipe.seed)
         self.seen: list[tuple[Tensor, Tensor]] = []
 
@@ -94,7 +96,7 @@ class FitMember(lightning.LightningModule):
         size = self.recipe.first_size if self.current_epoch < self.recipe.first_epochs else self.recipe.size
         with torch.no_grad():
             views = augment_batch(pixels.cpu(), size, self.random).to(self.device)
-        targets = torch.nn.functional.one_hot(labels, len(self.taxonomy.classes)).float()
+        targets = torch.nn.functional.one_hot(labels, len(self.classes)).float()
         if self.recipe.mixup_alpha:
             views, targets = mix_pairs(views, targets, self.recipe.mixup_alpha, self.random)
         logits = self.member.backbone(views.contiguous(memory_format=torch.channels_last))
@@ -115,7 +117,7 @@ class FitMember(lightning.LightningModule):
         means = []
         for kind in np.unique(self.kinds):
             of_kind = self.kinds == kind
-            aucs = grade_aucs(labels[of_kind], probabilities[of_kind], self.taxonomy)
+            aucs = grade_aucs(labels[of_kind], probabilities[of_kind], self.classes)
             means.append(np.nanmean(list(aucs.values())))
             for grade, auc in aucs.items():
                 self.log(f"{kind}_{grade}", auc)
@@ -151,7 +153,7 @@ def fit_member(
     corpus: pd.DataFrame,
     side: pd.Series,
     pixels: np.ndarray,
-    taxonomy: Taxonomy,
+    classes: TrainingClasses,
     weights_dir: Path,
     folder: Path,
 ) -> Member:
@@ -171,9 +173,9 @@ def fit_member(
         drop_last=len(train) > recipe.batch_photos,
     )
     validation_loader = DataLoader(PhotoDataset(pixels, labels, validation), 64)
-    member = Member(build_backbone(recipe.architecture, len(taxonomy.classes), weights_dir), recipe.size)
+    member = Member(build_backbone(recipe.architecture, len(classes), weights_dir), recipe.size)
     module = FitMember(
-        member, recipe, taxonomy, corpus["kind"].to_numpy()[validation], steps=recipe.epochs * len(train_loader)
+        member, recipe, classes, corpus["kind"].to_numpy()[validation], steps=recipe.epochs * len(train_loader)
     )
     best = ModelCheckpoint(folder, "best", monitor="auc", mode="max", enable_version_counter=False)
     every = ModelCheckpoint(folder, "last", enable_version_counter=False)

@@ -31,14 +31,14 @@ def build_release(
 
     The test photos are scored here, once, with everything already frozen.
     """
-    taxonomy, corpus = training_set.taxonomy, training_set.corpus
+    classes, corpus = training_set.classes, training_set.corpus
     labels, kinds = corpus["label"].to_numpy(), corpus["kind"].to_numpy()
     validation, test = (np.flatnonzero(training_set.side == side) for side in (VALIDATION, TEST))
     weights = kind_weights(kinds[validation])
     print(f"release {name}: calibrate on {len(validation)} validation photos", flush=True)
     logits = member_logits(members, training_set.pixels, validation)
     temperature = fit_temperature(logits, labels[validation], weights)
-    cutoffs = choose_cutoffs(ensemble_probabilities(logits, temperature), labels[validation], weights, taxonomy)
+    cutoffs = choose_cutoffs(ensemble_probabilities(logits, temperature), labels[validation], weights, classes)
 
     print(f"release {name}: export {len(members)} members", flush=True)
     digests = [
@@ -46,7 +46,7 @@ def build_release(
         for member, spec in zip(members, recipe.members, strict=True)
     ]
     model = f"lesion_ensemble_{name}"
-    export_release_model(model, [(spec.name, 1) for spec in recipe.members], len(taxonomy.classes), repository)
+    export_release_model(model, [(spec.name, 1) for spec in recipe.members], len(classes), repository)
     folder = repository / model
 
     by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
@@ -59,9 +59,9 @@ def build_release(
     for who, answer in alone.items():
         print(f"release {name}: intervals of {who}", flush=True)
         probabilities = ensemble_probabilities(answer, temperature)
-        by_grade = taxonomy.grade_probabilities(probabilities)
+        by_grade = classes.grade_probabilities(probabilities)
         grades = np.array([GRADES.index(grade_risk(high, dangerous, cutoffs)) for _, high, dangerous in by_grade])
-        tables[who] = evaluation_table(corpus.iloc[test], probabilities, grades, taxonomy)
+        tables[who] = evaluation_table(corpus.iloc[test], probabilities, grades, classes)
 
     pinned = tuple(
         MemberOfRelease(spec.name, "1", digest, f"probabilities_{spec.name}")
@@ -71,14 +71,15 @@ def build_release(
         name=name,
         model=model,
         members=pinned,
-        classes=taxonomy.class_ids,
-        taxonomy_version=taxonomy.version,
+        classes=classes.class_ids,
+        taxonomy_version=classes.taxonomy.version,
         model_input=MODEL_INPUT_VERSION,
         input_shape=(MODEL_SIDE, MODEL_SIDE, 3),
         cutoffs=asdict(cutoffs),
         weights_sha256=digest_of_members(pinned),
     )
     history = {"made_on": made_on.isoformat(), "temperature": temperature}
+    (folder / "taxonomy.yaml").write_bytes(classes.taxonomy.text)
     (folder / "release.json").write_text(json.dumps(asdict(release) | history, indent=1) + "\n")
     tables["ensemble"].to_csv(folder / "test_figures.csv", index=False, float_format="%.4f")
     write_model_card(folder / "model_card.md", release, recipe, training_set, tables, made_on, temperature)

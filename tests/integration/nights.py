@@ -35,12 +35,14 @@ from infra.local.settings import REPOSITORY
 from screening.contracts import Verdict
 from screening.cutoffs import QualityCutoffs
 from screening.edges import paths
+from screening.edges.release import load_release, taxonomy_file
 from screening.settings import Settings
 from screening.stages.accounting import Accounting
 from screening.stages.pixels import PhotoLimits, decode_photo
 from screening.stages.quality import judge_quality, measure_quality
 from screening.tasks import NightContext, open_context, run_night
 from screening.tasks.context import run_id_of
+from screening.taxonomy import TrainingClasses, load_taxonomy
 from tests.integration.faulty_proxy import FaultyProxy
 
 if TYPE_CHECKING:  # conftest makes fixtures of what is here
@@ -53,6 +55,12 @@ MODEL_REPOSITORY = REPOSITORY / "model_repository"
 
 Row = dict[str, Any]
 Rows = list[Row]
+
+
+def champion_classes() -> TrainingClasses:
+    """What the release in use answers."""
+    release = load_release(str(MODEL_REPOSITORY), None)
+    return TrainingClasses(load_taxonomy(taxonomy_file(str(MODEL_REPOSITORY), release)), release.classes)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from screening.edges import paths
 from screening.edges.release import load_release
 from screening.stages.ensemble import ENSEMBLE
 from screening.tasks.context import run_id_of
-from screening.taxonomy import load_taxonomy
 from tests.integration.nights import MODEL_REPOSITORY, NIGHT, Rows, distinct, manifest, photo_id_of
 
 pytestmark = pytest.mark.stack
@@ -117,7 +116,7 @@ def test_a_graded_row_can_be_traced_to_its_bytes_its_weights_and_its_code(night,
         assert claimed[row["key"]]["etag"] == uploaded[row["key"]]
         assert (row["release"], row["weights_sha256"]) == (release.name, release.weights_sha256)
         assert row["cutoffs_version"] == release.cutoffs["version"]
-        assert row["taxonomy_version"] == load_taxonomy().version
+        assert row["taxonomy_version"] == release.taxonomy_version
         assert re.fullmatch(r"\d+\.\d+\.\d+(\+[0-9a-f]{12}(\.changed)?)?", row["code_revision"])
     [keys_of_graded] = [{row["key"] for row in photos_of_programme if row["outcome"] == Outcome.GRADED}]
     assert {row["key"] for row in rows} == keys_of_graded

@@ -12,12 +12,12 @@ import psutil
 import pytest
 
 from screening.edges.release import load_release
-from screening.taxonomy import load_taxonomy
 from tests.integration.nights import (
     MODEL_REPOSITORY,
     NIGHT,
     PROGRAMME,
     Rows,
+    champion_classes,
     distinct,
     manifest,
     one_line,
@@ -109,13 +109,12 @@ def test_screen_writes_the_tables_with_the_promised_columns(screened, photos):
 
 
 def test_the_probability_of_a_grade_is_the_sum_of_its_diseases(screened):
-    taxonomy = load_taxonomy()
+    classes = champion_classes()
     for row in tables_of(screened[0])["grades"]:
         for grade in ("low_risk", "high_risk", "dangerous"):
-            diseases = [disease.id for disease in taxonomy.classes if disease.grade == grade]
+            diseases = [d for d, of in zip(classes.class_ids, classes.grades, strict=True) if of == grade]
             assert row[f"p_{grade}"] == pytest.approx(sum(row[f"p_{disease}"] for disease in diseases))
-        assert row["disease"] in taxonomy.class_ids
-        assert taxonomy[row["disease"]].grade == row["grade"]
+        assert dict(zip(classes.class_ids, classes.grades, strict=True))[row["disease"]] == row["grade"]
 
 
 def test_every_member_and_the_ensemble_have_a_prediction_for_every_graded_photo(screened):
@@ -215,8 +214,7 @@ def test_grade_prints_verdict_grade_advice_and_differential(few_photos, triton):
     assert "quality   " in good
     assert any(f"grade     {grade}" in good for grade in ("low_risk", "high_risk", "dangerous"))
     assert "referral  " in good
-    taxonomy = load_taxonomy()
-    assert all(disease.name in good for disease in taxonomy.classes)
+    assert all(disease.name in good for disease in champion_classes().classes)
     assert f"release   {RELEASE}" in good
     for answer, reason in ((blurred, ""), (letter, "not_an_accepted_format"), (gone, "unreadable_file")):
         assert reason in answer
@@ -230,7 +228,7 @@ def test_grade_as_json_is_one_object_per_photo(few_photos, triton):
     good, blurred, letter = map(json.loads, done.stdout.splitlines())
     assert good["photo"] == HOSTILE_NAME
     assert good["grade"] in ("low_risk", "high_risk", "dangerous")
-    assert good["probabilities"].keys() == set(load_taxonomy().class_ids)
+    assert good["probabilities"].keys() == set(champion_classes().class_ids)
     assert sum(good["probabilities"].values()) == pytest.approx(1)
     assert set(good["differential"]) <= good["probabilities"].keys()
     assert (blurred["verdict"], blurred["grade"]) == ("refused", None)
@@ -243,7 +241,7 @@ def test_grade_and_screen_give_a_photo_the_same_probabilities(few_photos, screen
     done = run_screening(few_photos, "grade", "--json", "one.jpg", **triton)
     [row] = [row for row in tables_of(screened[0])["grades"] if row["source_name"] == "one.jpg"]
     answer = json.loads(done.stdout)
-    of_screen = {disease: row[f"p_{disease}"] for disease in load_taxonomy().class_ids}
+    of_screen = {disease: row[f"p_{disease}"] for disease in champion_classes().class_ids}
     assert answer["probabilities"] == pytest.approx(of_screen, abs=1e-9)
     assert answer["grade"] == row["grade"]
 

@@ -3,7 +3,7 @@ import pytest
 
 from screening.errors import ContractError
 from screening.stages.grading import grade_risk
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import load_taxonomy, load_training_classes
 from screening.training.calibrate import (
     WANTED_SENSITIVITY,
     choose_cutoffs,
@@ -12,9 +12,9 @@ from screening.training.calibrate import (
     kind_weights,
 )
 
-TAXONOMY = load_taxonomy()
-CLASSES = len(TAXONOMY.classes)
-NEVUS, CARCINOMA, MELANOMA = (TAXONOMY.class_ids.index(d) for d in ("nevus", "basal_cell_carcinoma", "melanoma"))
+CLASSES = load_training_classes("isic8", load_taxonomy())
+NUMBER = len(CLASSES)
+NEVUS, CARCINOMA, MELANOMA = (CLASSES.class_ids.index(d) for d in ("nevus", "basal_cell_carcinoma", "melanoma"))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -25,23 +25,23 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def labelled_logits(temperature: float, photos: int = 6000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Logits, shape (photos, classes), of a network that is right as often as its softmax at ``temperature`` says."""
     random = np.random.default_rng(seed)
-    logits = random.normal(scale=2.0, size=(photos, CLASSES)) * temperature
+    logits = random.normal(scale=2.0, size=(photos, NUMBER)) * temperature
     draws = random.random((photos, 1))
     labels = (softmax(logits / temperature).cumsum(axis=1) < draws).sum(axis=1)
-    return logits, labels.clip(0, CLASSES - 1)
+    return logits, labels.clip(0, NUMBER - 1)
 
 
 def scored_photos(photos: int = 4000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of a middling network, and labels of every class."""
     random = np.random.default_rng(seed)
-    labels = random.integers(0, CLASSES, photos)
-    logits = random.normal(size=(photos, CLASSES))
+    labels = random.integers(0, NUMBER, photos)
+    logits = random.normal(size=(photos, NUMBER))
     logits[np.arange(photos), labels] += 1.5
     return softmax(logits), labels
 
 
 def one_sure_photo_each() -> tuple[np.ndarray, np.ndarray]:
-    return np.eye(CLASSES), np.arange(CLASSES)
+    return np.eye(NUMBER), np.arange(NUMBER)
 
 
 # Temperature
@@ -86,7 +86,7 @@ def test_a_photo_counts_as_much_as_its_weight() -> None:
 
 
 def test_a_calibrated_ensemble_is_the_mean_of_its_members_softmax() -> None:
-    logits = np.random.default_rng(0).normal(size=(3, 5, CLASSES))
+    logits = np.random.default_rng(0).normal(size=(3, 5, NUMBER))
 
     found = ensemble_probabilities(logits, 1.7)
 
@@ -107,18 +107,18 @@ def test_every_kind_of_photo_counts_the_same_whatever_its_number() -> None:
 
 
 def at_risk(probabilities: np.ndarray) -> np.ndarray:
-    return np.asarray(TAXONOMY.grade_probabilities(probabilities)[:, 1:].sum(axis=1))
+    return np.asarray(CLASSES.grade_probabilities(probabilities)[:, 1:].sum(axis=1))
 
 
 def grades_of(labels: np.ndarray) -> np.ndarray:
-    return np.asarray(TAXONOMY.grade_of_class[labels].argmax(axis=1))
+    return np.asarray(CLASSES.grade_of_class[labels].argmax(axis=1))
 
 
 def test_the_cutoff_of_high_risk_catches_the_wanted_share_of_those_at_risk_and_is_the_highest_that_does() -> None:
     probabilities, labels = scored_photos()
     scores = at_risk(probabilities)[grades_of(labels) >= 1]
 
-    cutoff = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).high_risk
+    cutoff = choose_cutoffs(probabilities, labels, np.ones(len(labels)), CLASSES).high_risk
 
     assert (scores >= cutoff).mean() >= WANTED_SENSITIVITY
     # The cut-off is rounded down to a thousandth.
@@ -131,22 +131,22 @@ def test_the_wanted_share_is_reached_in_weights() -> None:
     probabilities[kinds == "clinical"] = softmax(np.log(probabilities[kinds == "clinical"]) * 0.2)
     weights = kind_weights(kinds)
 
-    cutoff = choose_cutoffs(probabilities, labels, weights, TAXONOMY).high_risk
+    cutoff = choose_cutoffs(probabilities, labels, weights, CLASSES).high_risk
 
     caught = at_risk(probabilities) >= cutoff
     is_at_risk = grades_of(labels) >= 1
     assert np.average(caught[is_at_risk], weights=weights[is_at_risk]) >= WANTED_SENSITIVITY
-    assert cutoff != choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).high_risk
+    assert cutoff != choose_cutoffs(probabilities, labels, np.ones(len(labels)), CLASSES).high_risk
 
 
 def test_dangerous_photos_that_stand_apart_are_all_caught_and_no_other() -> None:
     labels = np.array([NEVUS] * 50 + [CARCINOMA] * 50 + [MELANOMA] * 50)
     p_melanoma = np.concatenate([np.linspace(0.0, 0.4, 100), np.linspace(0.4567, 0.9, 50)])
-    probabilities = np.zeros((150, CLASSES))
+    probabilities = np.zeros((150, NUMBER))
     probabilities[:, MELANOMA] = p_melanoma
     probabilities[np.arange(150), np.where(labels == CARCINOMA, CARCINOMA, NEVUS)] = 1 - p_melanoma
 
-    cutoffs = choose_cutoffs(probabilities, labels, np.ones(150), TAXONOMY)
+    cutoffs = choose_cutoffs(probabilities, labels, np.ones(150), CLASSES)
 
     assert cutoffs.dangerous == 0.456, "rounded down, so that the photo that set it still reaches it"
     assert [grade_risk(0, p, cutoffs) == "dangerous" for p in p_melanoma] == [False] * 100 + [True] * 50
@@ -155,10 +155,10 @@ def test_dangerous_photos_that_stand_apart_are_all_caught_and_no_other() -> None
 def test_a_disease_has_a_cutoff_of_its_own() -> None:
     probabilities, labels = scored_photos()
 
-    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
+    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), CLASSES).diseases
 
-    assert set(diseases) == set(TAXONOMY.class_ids)
-    for place, disease in enumerate(TAXONOMY.class_ids):
+    assert set(diseases) == set(CLASSES.class_ids)
+    for place, disease in enumerate(CLASSES.class_ids):
 
         def youden(cutoff: float, place: int = place) -> float:
             reached, is_it = probabilities[:, place] >= cutoff, labels == place
@@ -169,11 +169,11 @@ def test_a_disease_has_a_cutoff_of_its_own() -> None:
 
 def test_a_disease_that_no_photo_shows_has_no_cutoff() -> None:
     probabilities, labels = scored_photos()
-    labels[labels == MELANOMA] = TAXONOMY.class_ids.index("squamous_cell_carcinoma")
+    labels[labels == MELANOMA] = CLASSES.class_ids.index("squamous_cell_carcinoma")
 
-    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
+    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), CLASSES).diseases
 
-    assert set(TAXONOMY.class_ids) - set(diseases) == {"melanoma"}
+    assert set(CLASSES.class_ids) - set(diseases) == {"melanoma"}
     assert all(np.isfinite(list(diseases.values())))
 
 
@@ -183,7 +183,7 @@ def test_a_disease_that_the_network_sees_everywhere_but_where_it_is_has_the_cuto
     probabilities[np.concatenate([melanoma, nevus]), MELANOMA] = 0.0
     probabilities[nevus, MELANOMA] = 0.5
 
-    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY).diseases
+    diseases = choose_cutoffs(probabilities, labels, np.ones(len(labels)), CLASSES).diseases
 
     assert diseases["melanoma"] == 1.0, "not infinity, which the release's JSON could not hold"
 
@@ -191,26 +191,26 @@ def test_a_disease_that_the_network_sees_everywhere_but_where_it_is_has_the_cuto
 @pytest.mark.parametrize("grade", ["low_risk", "high_risk", "dangerous"])
 def test_without_a_photo_of_a_grade_no_cutoff_is_chosen(grade: str) -> None:
     probabilities, labels = scored_photos(200)
-    shown = np.array([str(TAXONOMY.classes[label].grade) != grade for label in labels])
+    shown = np.array([str(CLASSES.grades[label]) != grade for label in labels])
 
     with pytest.raises(ContractError, match=f"none is {grade}"):
-        choose_cutoffs(probabilities[shown], labels[shown], np.ones(shown.sum()), TAXONOMY)
+        choose_cutoffs(probabilities[shown], labels[shown], np.ones(shown.sum()), CLASSES)
 
 
 def test_a_perfect_network_grades_every_photo_right() -> None:
     probabilities, labels = one_sure_photo_each()
 
-    cutoffs = choose_cutoffs(probabilities, labels, np.ones(len(labels)), TAXONOMY)
+    cutoffs = choose_cutoffs(probabilities, labels, np.ones(len(labels)), CLASSES)
 
-    for p, disease in zip(TAXONOMY.grade_probabilities(probabilities), TAXONOMY.classes, strict=True):
-        assert grade_risk(p[1], p[2], cutoffs) == disease.grade
+    for p, grade in zip(CLASSES.grade_probabilities(probabilities), CLASSES.grades, strict=True):
+        assert grade_risk(p[1], p[2], cutoffs) == grade
 
 
 def test_the_version_of_the_cutoffs_changes_with_their_numbers_only() -> None:
     probabilities, labels = scored_photos()
     others, their_labels = scored_photos(seed=1)
     weights = np.ones(len(labels))
-    cutoffs = choose_cutoffs(probabilities, labels, weights, TAXONOMY)
+    cutoffs = choose_cutoffs(probabilities, labels, weights, CLASSES)
 
-    assert choose_cutoffs(probabilities, labels, weights, TAXONOMY).version == cutoffs.version
-    assert choose_cutoffs(others, their_labels, weights, TAXONOMY).version != cutoffs.version
+    assert choose_cutoffs(probabilities, labels, weights, CLASSES).version == cutoffs.version
+    assert choose_cutoffs(others, their_labels, weights, CLASSES).version != cutoffs.version

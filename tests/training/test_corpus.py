@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from screening.errors import ContractError, MissingError
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import load_taxonomy, load_training_classes
 from screening.training.corpus import LAYOUTS, read_corpus
 
-TAXONOMY = load_taxonomy()
+CLASSES = load_training_classes("isic8", load_taxonomy())
 
 
 def a_source(root: Path, name: str, *rows: dict[str, str]) -> None:
@@ -32,11 +32,11 @@ def a_dermoscopic_photo(lesion: str = "HAM_1", finer: str = "", **row: str) -> d
 
 
 def corpus_of(root: Path, *sources: str) -> pd.DataFrame:
-    return read_corpus(root, list(sources), TAXONOMY)
+    return read_corpus(root, list(sources), CLASSES)
 
 
 def diseases(corpus: pd.DataFrame) -> list[str]:
-    return [TAXONOMY.class_ids[label] for label in corpus["label"]]
+    return [CLASSES.class_ids[label] for label in corpus["label"]]
 
 
 def test_a_photo_is_read_with_its_label_and_the_people_behind_it(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_photo_is_read_with_its_label_and_the_people_behind_it(tmp_path: Path)
 
     assert row == {
         "photo": str(tmp_path / "pad_ufes" / "images" / "PAT_8_20_1.jpg"),
-        "label": TAXONOMY.class_ids.index("melanoma"),
+        "label": CLASSES.class_ids.index("melanoma"),
         "source": "pad_ufes",
         "kind": "clinical",
         "patient": "pad_ufes/PAT_8",
@@ -147,7 +147,7 @@ def test_a_photo_of_the_labels_that_is_not_there_is_missing(tmp_path: Path) -> N
 
 
 def test_a_label_that_the_taxonomy_does_not_know_is_refused(tmp_path: Path) -> None:
-    a_source(tmp_path, "pad_ufes", a_clinical_photo(label="wart"))
+    a_source(tmp_path, "pad_ufes", a_clinical_photo(label="flat wart on a cat"))
 
-    with pytest.raises(ContractError, match="no training class for label 'wart'"):
+    with pytest.raises(ContractError, match="no disease has the label 'flat wart on a cat'"):
         corpus_of(tmp_path, "pad_ufes")

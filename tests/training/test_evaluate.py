@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from screening.contracts import GRADES
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import load_taxonomy, load_training_classes
 from screening.training.evaluate import (
     auc,
     bootstrap_interval,
@@ -12,14 +12,14 @@ from screening.training.evaluate import (
     grade_aucs,
 )
 
-TAXONOMY = load_taxonomy()
-CLASSES = len(TAXONOMY.classes)
-CLASS = {disease: place for place, disease in enumerate(TAXONOMY.class_ids)}
+CLASSES = load_training_classes("isic8", load_taxonomy())
+NUMBER = len(CLASSES)
+CLASS = {disease: place for place, disease in enumerate(CLASSES.class_ids)}
 
 
 def sure(labels: np.ndarray, p: float = 1.0) -> np.ndarray:
     """Probabilities that put ``p`` on each label and share the rest evenly."""
-    probabilities = np.full((len(labels), CLASSES), (1 - p) / (CLASSES - 1))
+    probabilities = np.full((len(labels), NUMBER), (1 - p) / (NUMBER - 1))
     probabilities[np.arange(len(labels)), labels] = p
     return probabilities
 
@@ -45,13 +45,13 @@ def test_a_grade_is_judged_by_the_sum_of_its_diseases() -> None:
     labels = np.array([CLASS[d] for d in ("nevus", "basal_cell_carcinoma", "melanoma")])
     answered = np.array([CLASS[d] for d in ("dermatofibroma", "actinic_keratosis_bowen", "squamous_cell_carcinoma")])
 
-    assert grade_aucs(labels, sure(answered, 0.9), TAXONOMY) == {"low_risk": 1.0, "high_risk": 1.0, "dangerous": 1.0}
+    assert grade_aucs(labels, sure(answered, 0.9), CLASSES) == {"low_risk": 1.0, "high_risk": 1.0, "dangerous": 1.0}
 
 
 def test_a_grade_that_no_photo_has_is_not_measured() -> None:
     labels = np.array([CLASS["nevus"], CLASS["melanoma"]])
 
-    areas = grade_aucs(labels, sure(labels), TAXONOMY)
+    areas = grade_aucs(labels, sure(labels), CLASSES)
 
     assert np.isnan(areas["high_risk"])
     assert (areas["low_risk"], areas["dangerous"]) == (1.0, 1.0)
@@ -157,7 +157,7 @@ def table() -> pd.DataFrame:
     )
     given_grades = np.array([1, 0, 1, 2, 0, 0, 0, 1])
     answered = np.array([CLASS[d] for d in ["basal_cell_carcinoma", "nevus", *diseases[2:]]])
-    return evaluation_table(corpus, sure(answered, 0.8), given_grades, TAXONOMY, resamples=60)
+    return evaluation_table(corpus, sure(answered, 0.8), given_grades, CLASSES, resamples=60)
 
 
 def value(table: pd.DataFrame, group: str, measure: str) -> float:

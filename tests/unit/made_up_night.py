@@ -26,19 +26,19 @@ from screening.edges.release import MemberOfRelease, Release
 from screening.stages.ensemble import ENSEMBLE, average_members
 from screening.stages.grading import grade_photo
 from screening.stages.referral import DueDays, JudgedPhoto, make_referrals
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import load_taxonomy, load_training_classes
 
 NIGHT = date(2026, 11, 20)
-TAXONOMY = load_taxonomy()
+CLASSES = load_training_classes("isic8", load_taxonomy())
 MEMBERS = ("lesion_one", "lesion_two")
-CUTOFFS = GradeCutoffs("c-test", dangerous=0.2, high_risk=0.3, diseases=dict.fromkeys(TAXONOMY.class_ids, 0.1))
+CUTOFFS = GradeCutoffs("c-test", dangerous=0.2, high_risk=0.3, diseases=dict.fromkeys(CLASSES.class_ids, 0.1))
 WEIGHTS = "ab" * 32
 RELEASE = Release(
     name="r0001",
     model="lesion_ensemble_r0001",
     members=tuple(MemberOfRelease(name, "1", hashlib.sha256(name.encode()).hexdigest(), name) for name in MEMBERS),
-    classes=TAXONOMY.class_ids,
-    taxonomy_version=TAXONOMY.version,
+    classes=CLASSES.class_ids,
+    taxonomy_version=CLASSES.taxonomy.version,
     model_input="test",
     input_shape=(256, 256, 3),
     cutoffs={},
@@ -141,7 +141,7 @@ def night_of(*uploads: Upload) -> MadeUpNight:
         "photos": PHOTOS.table(photos),
         "quality": QUALITY.table(quality),
         "predictions": PREDICTIONS.table(predictions),
-        "grades": grades_contract(TAXONOMY.class_ids).table(grades),
+        "grades": grades_contract(CLASSES.class_ids).table(grades),
         "referrals": REFERRALS.table(make_referrals(judged, NIGHT, RELEASE.name, DueDays(365, 30, 7))),
         "manifest_issues": MANIFEST_ISSUES.table([]),
     }
@@ -245,9 +245,9 @@ def _quality(upload: Upload, verdict: str) -> dict[str, object]:
 
 
 def _probabilities(grade: str, shift: float) -> np.ndarray:
-    p = np.full(len(TAXONOMY.class_ids), 0.02)
-    p[TAXONOMY.class_ids.index(LIKELIEST[grade])] += 1.0 - p.sum() - shift
-    p[TAXONOMY.class_ids.index("nevus")] += shift
+    p = np.full(len(CLASSES.class_ids), 0.02)
+    p[CLASSES.class_ids.index(LIKELIEST[grade])] += 1.0 - p.sum() - shift
+    p[CLASSES.class_ids.index("nevus")] += shift
     return p
 
 
@@ -265,7 +265,7 @@ def _prediction(upload: Upload, member: str, probabilities: np.ndarray) -> dict[
 
 
 def _grade(upload: Upload, ensemble: np.ndarray, members: np.ndarray) -> dict[str, object]:
-    graded = grade_photo(ensemble, members, TAXONOMY, CUTOFFS)
+    graded = grade_photo(ensemble, members, CLASSES, CUTOFFS)
     assert graded.grade == upload.grade
     return {
         "photo_id": upload.photo_id,
@@ -285,7 +285,7 @@ def _grade(upload: Upload, ensemble: np.ndarray, members: np.ndarray) -> dict[st
         "release": RELEASE.name,
         "weights_sha256": WEIGHTS,
         "cutoffs_version": CUTOFFS.version,
-        "taxonomy_version": TAXONOMY.version,
+        "taxonomy_version": CLASSES.taxonomy.version,
         "code_revision": "test",
-        **{f"p_{d}": float(p) for d, p in zip(TAXONOMY.class_ids, ensemble, strict=True)},
+        **{f"p_{d}": float(p) for d, p in zip(CLASSES.class_ids, ensemble, strict=True)},
     }

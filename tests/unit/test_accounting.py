@@ -9,9 +9,9 @@ import pytest
 
 from screening.stages.accounting import Accounting, accounting_faults, count, count_by_programme
 from tests.unit.made_up_night import (
+    CLASSES,
     MEMBERS,
     NIGHT,
-    TAXONOMY,
     MadeUpNight,
     Upload,
     a_night,
@@ -25,7 +25,7 @@ from tests.unit.made_up_night import (
 
 
 def faults_of(night: MadeUpNight) -> list[str]:
-    return accounting_faults(night.tables, night.ledger, night=NIGHT, members=MEMBERS, taxonomy=TAXONOMY)
+    return accounting_faults(night.tables, night.ledger, night=NIGHT, members=MEMBERS, classes=CLASSES)
 
 
 def row_of(table: pa.Table, column: str, value: object) -> int:
@@ -185,7 +185,7 @@ def _disease_of_another_grade(night: MadeUpNight) -> MadeUpNight:
 
 
 def _answer_does_not_sum(night: MadeUpNight) -> MadeUpNight:
-    wrong = [0.5] * len(TAXONOMY.class_ids)
+    wrong = [0.5] * len(CLASSES)
     return night.changed("predictions", lambda t: with_value(t, "probabilities", wrong, [0]))
 
 
@@ -194,7 +194,7 @@ def _too_few_probabilities(night: MadeUpNight) -> MadeUpNight:
 
 
 def _ensemble_is_no_mean(night: MadeUpNight) -> MadeUpNight:
-    certain = [1.0] + [0.0] * (len(TAXONOMY.class_ids) - 1)
+    certain = [1.0] + [0.0] * (len(CLASSES) - 1)
     at = row_of(night.tables["predictions"], "member", "ensemble")
     return night.changed("predictions", lambda t: with_value(t, "probabilities", certain, [at]))
 

@@ -15,9 +15,9 @@ from screening.errors import ContractError
 from screening.stages.audit import AuditResult, audit_tables
 from screening.stages.expectations import DriftLimits, Night, contracts_of, expectations_on, to_frame
 from tests.unit.made_up_night import (
+    CLASSES,
     MEMBERS,
     NIGHT,
-    TAXONOMY,
     MadeUpNight,
     Upload,
     a_night,
@@ -33,7 +33,13 @@ TABLES = ("photos", "quality", "predictions", "grades", "referrals", "manifest_i
 
 def audit(night: MadeUpNight, limits: DriftLimits | None = None, docs_folder: Path | None = None) -> AuditResult:
     return audit_tables(
-        night.tables, ledger=night.ledger, night=NIGHT, members=MEMBERS, docs_folder=docs_folder, limits=limits
+        night.tables,
+        ledger=night.ledger,
+        night=NIGHT,
+        members=MEMBERS,
+        classes=CLASSES,
+        docs_folder=docs_folder,
+        limits=limits,
     )
 
 
@@ -56,9 +62,9 @@ def test_an_empty_night_passes() -> None:
 
 def test_every_column_of_every_contract_is_looked_at() -> None:
     night = a_night()
-    about = Night(NIGHT, MEMBERS, TAXONOMY)
-    for name, contract in contracts_of(TAXONOMY).items():
-        suite = expectations_on(contract, to_frame(night.tables[name], TAXONOMY), about)
+    about = Night(NIGHT, MEMBERS, CLASSES)
+    for name, contract in contracts_of(CLASSES).items():
+        suite = expectations_on(contract, to_frame(night.tables[name], CLASSES), about)
         named = {e.limits.get("column") for e in suite}
         bound = {c.name for c in contract.columns if not pa.types.is_list(c.type) and (c.words or not c.nullable)}
         assert bound <= named

@@ -19,9 +19,9 @@ from screening.contracts import (
     RiskGrade,
     check_table,
     grades_contract,
+    grades_contract_of,
 )
 from screening.errors import ContractError
-from screening.taxonomy import load_taxonomy
 
 VISITS = Contract(
     "visits",
@@ -34,7 +34,7 @@ VISITS = Contract(
     ),
 )
 EVERY_CONTRACT = [c for c in vars(contracts).values() if isinstance(c, Contract)] + [
-    grades_contract(load_taxonomy().class_ids)
+    grades_contract(("nevus", "melanoma"))
 ]
 
 
@@ -201,12 +201,18 @@ def test_a_photo_knows_all_that_its_batch_knew() -> None:
     assert {c.name for c in BATCH.columns} <= {c.name for c in PHOTOS.columns}
 
 
-def test_the_table_of_grades_has_a_probability_for_each_class_in_the_order_of_the_taxonomy() -> None:
-    classes = load_taxonomy().class_ids
+def test_the_table_of_grades_has_a_probability_for_each_class_in_the_order_of_the_release() -> None:
+    classes = ("nevus", "melanoma", "wart")
 
     columns = [c.name for c in grades_contract(classes).columns]
 
     assert columns[-len(classes) :] == [f"p_{disease}" for disease in classes]
+
+
+def test_the_contract_of_another_releases_grades_is_told_by_their_columns() -> None:
+    written = grades_contract(("wart", "melanoma"))
+
+    assert grades_contract_of([c.name for c in written.columns]) == written
 
 
 def test_grades_stand_from_the_mildest_to_the_most_severe() -> None:

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from screening.contracts import GRADES, RiskGrade
 from screening.cutoffs import GradeCutoffs
 from screening.stages.grading import GradedPhoto, grade_photo, grade_risk
-from screening.taxonomy import load_taxonomy
+from screening.taxonomy import load_taxonomy, load_training_classes
 
-TAXONOMY = load_taxonomy()
+CLASSES = load_training_classes("isic8", load_taxonomy())
 PROBABILITY = st.floats(0.0, 1.0)
 
 
@@ -18,13 +18,13 @@ def cutoffs(dangerous: float = 0.25, high_risk: float = 0.5, diseases: dict[str,
 
 def an_answer(**p: float) -> np.ndarray:
     """Probabilities in taxonomy order; what is not named shares the rest evenly."""
-    rest = (1.0 - sum(p.values())) / (len(TAXONOMY.class_ids) - len(p))
-    assert set(p) <= set(TAXONOMY.class_ids)
-    return np.array([p.get(disease, rest) for disease in TAXONOMY.class_ids])
+    rest = (1.0 - sum(p.values())) / (len(CLASSES) - len(p))
+    assert set(p) <= set(CLASSES.class_ids)
+    return np.array([p.get(disease, rest) for disease in CLASSES.class_ids])
 
 
 def graded(answer: np.ndarray, *members: np.ndarray, given_cutoffs: GradeCutoffs | None = None) -> GradedPhoto:
-    return grade_photo(answer, np.stack(members or (answer,)), TAXONOMY, given_cutoffs or cutoffs())
+    return grade_photo(answer, np.stack(members or (answer,)), CLASSES, given_cutoffs or cutoffs())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_grades_of_any_photo_share_out_all_its_probability(p: list[float]) -
 
     assert photo.p_low_risk + photo.p_high_risk + photo.p_dangerous == pytest.approx(1.0)
     assert photo.grade == grade_risk(photo.p_high_risk, photo.p_dangerous, cutoffs())
-    assert TAXONOMY[photo.disease].grade == photo.grade
+    assert CLASSES.taxonomy.grade_of(photo.disease) == photo.grade
 
 
 def test_the_probability_of_a_grade_is_the_sum_of_its_diseases() -> None:
@@ -94,15 +94,15 @@ def test_a_disease_without_a_cutoff_is_in_the_differential_only_when_certain() -
     assert graded(an_answer(nevus=1.0)).differential == ("nevus",)
 
 
-def test_diseases_that_are_equally_likely_stand_in_the_order_of_the_taxonomy() -> None:
-    limits = cutoffs(diseases=dict.fromkeys(TAXONOMY.class_ids, 0.1))
+def test_diseases_that_are_equally_likely_stand_in_the_order_of_the_classes() -> None:
+    limits = cutoffs(diseases=dict.fromkeys(CLASSES.class_ids, 0.1))
 
-    assert graded(an_answer(), given_cutoffs=limits).differential == TAXONOMY.class_ids
+    assert graded(an_answer(), given_cutoffs=limits).differential == CLASSES.class_ids
 
 
 def test_the_spread_is_the_largest_difference_of_two_members_in_what_is_at_risk() -> None:
     members = (an_answer(nevus=0.9), an_answer(nevus=0.2, melanoma=0.8), an_answer(nevus=0.4, melanoma=0.6))
-    at_risk = [1 - float(TAXONOMY.grade_probabilities(m[None])[0, 0]) for m in members]
+    at_risk = [1 - float(CLASSES.grade_probabilities(m[None])[0, 0]) for m in members]
 
     spread = graded(np.mean(members, axis=0), *members).member_spread
 

@@ -14,6 +14,7 @@ from screening.reports.nightly import nightly_report
 from screening.stages.accounting import count
 from screening.stages.audit import AuditResult
 from tests.unit.made_up_night import (
+    CLASSES,
     CUTOFFS,
     NIGHT,
     RELEASE,
@@ -53,6 +54,7 @@ def page_of(night: MadeUpNight, audit: AuditResult = PASSED, timings: list[dict[
         count(night.tables["photos"], night.tables["grades"]),
         audit=asdict(audit),
         release=RELEASE,
+        classes=CLASSES,
         cutoffs=CUTOFFS,
         code_revision="0.1.0+abc123",
         timings=TIMINGS if timings is None else timings,
@@ -218,6 +220,7 @@ def test_accounts_that_do_not_add_up_are_said_to() -> None:
         accounting,
         audit=asdict(PASSED),
         release=RELEASE,
+        classes=CLASSES,
         cutoffs=CUTOFFS,
         code_revision="x",
         timings=[],

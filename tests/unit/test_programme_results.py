@@ -9,13 +9,17 @@ import pyarrow as pa
 import pytest
 
 from screening.reports.programme_results import COLUMNS, programme_results
-from tests.unit.made_up_night import NIGHT, MadeUpNight, Upload, a_night, night_of, photo_id_of
+from tests.unit.made_up_night import CLASSES, NIGHT, MadeUpNight, Upload, a_night, night_of, photo_id_of
+
+NAMES = {disease.id: disease.name for disease in CLASSES.classes}
 
 
 def rows_of(
     night: MadeUpNight, programme: str = "coast", earlier_grades: pa.Table | None = None
 ) -> dict[str, dict[str, str]]:
-    text = programme_results(programme, night.tables, NIGHT, earlier_grades=earlier_grades).decode("utf-8-sig")
+    text = programme_results(programme, night.tables, NIGHT, disease_names=NAMES, earlier_grades=earlier_grades).decode(
+        "utf-8-sig"
+    )
     return {row["source_name"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
 
 
@@ -116,7 +120,7 @@ def test_any_other_name_comes_back_as_it_was(name: str) -> None:
 
 
 def test_excel_and_pandas_both_read_names_with_accents() -> None:
-    csv_bytes = programme_results("coast", night_of(Upload("päivä.jpg")).tables, NIGHT)
+    csv_bytes = programme_results("coast", night_of(Upload("päivä.jpg")).tables, NIGHT, disease_names=NAMES)
     assert csv_bytes.startswith(b"\xef\xbb\xbf")
     frame = pd.read_csv(io.BytesIO(csv_bytes))
     assert list(frame.columns) == list(COLUMNS)

@@ -1,69 +1,14 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
 from hypothesis import given
-from hypothesis import strategies as st
 
 from screening.contracts import GRADES, RiskGrade
-from screening.errors import ContractError
-from screening.taxonomy import Disease, Taxonomy, load_taxonomy
+from screening.errors import ContractError, MissingError
+from screening.taxonomy import Taxonomy, load_taxonomy
+from tests.unit.trees import a_node, a_tree, a_tree_file, trees
 
 TAXONOMY = load_taxonomy()
-CLASSES = len(TAXONOMY.classes)
-
-
-def a_node(disease_id: str, parent: str | None = "lesion", **changed: object) -> dict[str, object]:
-    return {"id": disease_id, "name": disease_id.title(), "parent": parent} | changed
-
-
-def a_class(disease_id: str, index: int) -> dict[str, object]:
-    return a_node(disease_id, grade="low_risk") | {"class": index}
-
-
-def a_file(folder: Path, *nodes: dict[str, object]) -> Path:
-    file = folder / "diseases.yaml"
-    file.write_text(yaml.safe_dump([a_node("lesion", None), *nodes]))
-    return file
-
-
-def some_probabilities(photos: int = 5, classes: int = CLASSES) -> np.ndarray:
-    """Shape (photos, classes), rows sum to 1."""
-    return np.random.default_rng(7).dirichlet(np.ones(classes), photos)
-
-
-@st.composite
-def trees(draw: st.DrawFn) -> Taxonomy:
-    """Any tree of up to twelve nodes; any of them, not only leaves, may be a training class."""
-    nodes = draw(st.integers(1, 12))
-    is_class = draw(st.lists(st.booleans(), min_size=nodes, max_size=nodes))
-    places = iter(draw(st.permutations(range(sum(is_class)))))
-    return Taxonomy(
-        tuple(
-            Disease(
-                id=f"d{number}",
-                name="",
-                parent=f"d{draw(st.integers(0, number - 1))}" if number else None,
-                grade=draw(st.sampled_from(GRADES)),
-                icd10=None,
-                class_index=next(places) if is_class[number] else None,
-                labels=(),
-            )
-            for number in range(nodes)
-        ),
-        version="t-drawn",
-    )
-
-
-@given(trees())
-def test_the_probability_of_a_node_is_its_own_and_the_sum_of_its_children(taxonomy: Taxonomy) -> None:
-    probabilities = some_probabilities(classes=max(1, len(taxonomy.classes)))
-    for node in taxonomy.diseases:
-        own = probabilities[:, node.class_index] if node.class_index is not None else 0.0
-        children = sum(taxonomy.probability(d.id, probabilities) for d in taxonomy.diseases if d.parent == node.id)
-
-        assert taxonomy.probability(node.id, probabilities) == pytest.approx(own + children)
 
 
 @given(trees())
@@ -79,24 +24,37 @@ def test_the_descendants_of_a_node_are_itself_and_all_that_lead_up_to_it(taxonom
 
 
 @given(trees())
-def test_the_grades_of_a_photo_share_out_all_its_probability(taxonomy: Taxonomy) -> None:
-    if not taxonomy.classes:
-        return
-    probabilities = some_probabilities(classes=len(taxonomy.classes))
-
-    grades = taxonomy.grade_probabilities(probabilities)
-
-    assert grades.shape == (5, 3)
-    assert grades.sum(axis=1) == pytest.approx(np.ones(5))
-    for column, grade in enumerate(GRADES):
-        of_grade = [place for place, d in enumerate(taxonomy.classes) if d.grade == grade]
-        assert grades[:, column] == pytest.approx(probabilities[:, of_grade].sum(axis=1))
+def test_the_lineage_of_a_node_is_all_that_it_descends_from(taxonomy: Taxonomy) -> None:
+    for node in taxonomy.diseases:
+        expected = {d.id for d in taxonomy.diseases if node in taxonomy.descendants(d.id)}
+        lineage = [d.id for d in taxonomy.lineage(node.id)]
+        assert set(lineage) == expected
+        assert (lineage[0], lineage[-1]) == (node.id, taxonomy.root.id)
 
 
 @given(trees())
-def test_the_classes_stand_in_the_order_of_the_tensor(taxonomy: Taxonomy) -> None:
-    assert [d.class_index for d in taxonomy.classes] == list(range(len(taxonomy.classes)))
-    assert taxonomy.class_ids == tuple(d.id for d in taxonomy.classes)
+def test_a_node_is_never_graded_milder_than_anything_below_it(taxonomy: Taxonomy) -> None:
+    for node in taxonomy.diseases:
+        if grade := taxonomy.grade_of(node.id):
+            below = [d.grade for d in taxonomy.descendants(node.id) if d.grade]
+            assert all(GRADES.index(other) <= GRADES.index(grade) for other in below)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "grade"),
+    [
+        ([("mole", "lesion", "low_risk"), ("wart", "lesion", "low_risk")], "low_risk"),
+        ([("mole", "lesion", "low_risk"), ("cancer", "lesion", "dangerous")], None),
+        ([("mole", "lesion", "low_risk"), ("rash", "lesion")], None),
+        ([("mole", "lesion", "high_risk"), ("blue", "mole", "low_risk")], "high_risk"),
+        ([("mole", "lesion"), ("blue", "mole", "low_risk"), ("blue2", "blue")], "low_risk"),
+        ([], None),
+    ],
+)
+def test_a_node_without_a_grade_has_the_one_that_all_its_children_share(
+    nodes: list[tuple[str, str]], grade: str | None
+) -> None:
+    assert a_tree(*nodes).grade_of("lesion") == grade
 
 
 @pytest.mark.parametrize(
@@ -106,75 +64,44 @@ def test_the_classes_stand_in_the_order_of_the_tensor(taxonomy: Taxonomy) -> Non
         ([a_node("mole", "benign")], "'mole' comes before its parent 'benign', or that is missing"),
         ([a_node("mole", "benign"), a_node("benign")], "'mole' comes before its parent 'benign'"),
         ([a_node("mole", "mole")], "'mole' comes before its parent 'mole'"),
-        ([a_node("mole") | {"class": 0}], "training class 'mole' has no grade"),
-        ([a_class("mole", 1)], r"class indices are \[1\], expected 0..0"),
-        ([a_class("mole", 0), a_class("wart", 0)], r"class indices are \[0, 0\], expected 0..1 once each"),
+        ([a_node("mole", None)], r"nodes without a parent are \['lesion', 'mole'\], expected exactly one"),
+        ([a_node("mole", labels=["nv"]), a_node("wart", labels=["NV"])], "'NV' is a label of both 'mole' and 'wart'"),
+        ([a_node("mole", labels=["wart"]), a_node("wart")], "'wart' is a label of both 'mole' and 'wart'"),
+        ([a_node("mole", grade="mild")], "'mole': grade is 'mild', expected one of low_risk, high_risk, dangerous"),
+        (
+            [a_node("mole", grade="low_risk"), a_node("bad mole", "mole", grade="dangerous")],
+            "'mole' is low_risk, but 'bad mole' below it is dangerous",
+        ),
+        ([a_node("mole", icd=10)], r"'mole' has unknown keys \['icd'\]"),
+        ([a_node("mole", icd10=22)], "'mole': a value is no text"),
+        ([a_node("mole", labels="nv")], "'mole': a value is no text"),
+        ([{"id": "mole", "parent": "lesion"}], "is no disease, expected at least id, name and parent"),
     ],
 )
 def test_a_file_that_is_no_tree_is_refused(nodes: list[dict[str, object]], says: str, tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=f"diseases.yaml: .*{says}"):
-        load_taxonomy(a_file(tmp_path, *nodes))
+        load_taxonomy(a_tree_file(tmp_path, *nodes))
+
+
+@pytest.mark.parametrize(("text", "says"), [("[", "is no YAML"), ("a: 1", "expected a list"), ("", "expected a list")])
+def test_a_file_that_is_no_list_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "tree.yaml").write_text(text)
+    with pytest.raises(ContractError, match=f"tree.yaml: .*{says}"):
+        load_taxonomy(tmp_path / "tree.yaml")
+
+
+def test_a_tree_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"nowhere\.yaml does not exist"):
+        load_taxonomy(tmp_path / "nowhere.yaml")
 
 
 def test_a_changed_file_is_another_version(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     (tmp_path / "changed").mkdir()
-    version = load_taxonomy(a_file(tmp_path, a_node("mole"))).version
+    version = load_taxonomy(a_tree_file(tmp_path, a_node("mole"))).version
 
-    assert load_taxonomy(a_file(tmp_path / "again", a_node("mole"))).version == version
-    assert load_taxonomy(a_file(tmp_path / "changed", a_node("mole", name="Naevus"))).version != version
-
-
-def test_the_classes_of_the_ensemble_stand_in_the_order_it_was_trained_with() -> None:
-    assert TAXONOMY.class_ids == (
-        "nevus",
-        "seborrheic_keratosis",
-        "dermatofibroma",
-        "vascular_lesion",
-        "basal_cell_carcinoma",
-        "actinic_keratosis_bowen",
-        "squamous_cell_carcinoma",
-        "melanoma",
-    )
-
-
-@pytest.mark.parametrize(
-    ("grade", "diseases"),
-    [
-        ("low_risk", {"nevus", "seborrheic_keratosis", "dermatofibroma", "vascular_lesion"}),
-        ("high_risk", {"basal_cell_carcinoma", "actinic_keratosis_bowen"}),
-        ("dangerous", {"squamous_cell_carcinoma", "melanoma"}),
-    ],
-)
-def test_a_disease_has_the_grade_of_its_behaviour(grade: str, diseases: set[str]) -> None:
-    assert {d.id for d in TAXONOMY.classes if d.grade == grade} == diseases
-
-
-@pytest.mark.parametrize(("node", "grade"), [("benign", 0), ("premalignant_or_slow", 1), ("aggressive", 2)], ids=str)
-def test_a_grade_is_as_likely_as_the_branch_that_holds_its_diseases(node: str, grade: int) -> None:
-    probabilities = some_probabilities()
-
-    of_branch = TAXONOMY.probability(node, probabilities)
-
-    assert of_branch == pytest.approx(TAXONOMY.grade_probabilities(probabilities)[:, grade])
-
-
-def test_every_photo_shows_some_lesion() -> None:
-    assert TAXONOMY.probability("lesion", some_probabilities()) == pytest.approx(np.ones(5))
-
-
-def test_a_disease_is_graded_as_its_parent() -> None:
-    assert [d.id for d in TAXONOMY.classes if d.parent and d.grade != TAXONOMY[d.parent].grade] == []
-
-
-def test_every_class_has_an_icd_10_code() -> None:
-    assert [d.id for d in TAXONOMY.classes if not d.icd10] == []
-
-
-def test_no_label_belongs_to_two_classes() -> None:
-    spellings = [spelling for d in TAXONOMY.classes for spelling in {d.id, *d.labels}]
-
-    assert len(set(spellings)) == len(spellings)
+    assert load_taxonomy(a_tree_file(tmp_path / "again", a_node("mole"))).version == version
+    assert load_taxonomy(a_tree_file(tmp_path / "changed", a_node("mole", name="Naevus"))).version != version
 
 
 @pytest.mark.parametrize(
@@ -184,34 +111,32 @@ def test_no_label_belongs_to_two_classes() -> None:
         ("NEV", "nevus"),
         (" Melanoma ", "melanoma"),
         ("mel", "melanoma"),
-        ("pigmented benign keratosis", "seborrheic_keratosis"),
+        ("bkl", "benign_keratosis"),
+        ("SEK", "seborrheic_keratosis"),
         ("akiec", "actinic_keratosis_bowen"),
-        ("ACK", "actinic_keratosis_bowen"),
+        ("ACK", "actinic_keratosis"),
+        ("Bowen's disease", "bowens_disease"),
+        ("bowens-disease", "bowens_disease"),
         ("squamous_cell_carcinoma", "squamous_cell_carcinoma"),
     ],
 )
-def test_a_data_sets_label_finds_its_class_whatever_its_case(label: str, disease: str) -> None:
-    assert TAXONOMY.class_ids[TAXONOMY.class_of_label(label)] == disease
+def test_a_data_sets_label_finds_its_disease_whatever_its_spelling(label: str, disease: str) -> None:
+    assert TAXONOMY.of_label(label).id == disease
 
 
-def test_every_label_finds_its_class_in_capitals_too() -> None:
-    for disease in TAXONOMY.classes:
-        for spelling in (disease.id, *disease.labels):
-            assert TAXONOMY.class_of_label(spelling.upper()) == disease.class_index, spelling
+def test_every_id_name_and_label_finds_its_disease_in_capitals_too() -> None:
+    for disease in TAXONOMY.diseases:
+        for spelling in (disease.id, disease.name, *disease.labels):
+            assert TAXONOMY.of_label(spelling.upper()) is disease, spelling
 
 
-@pytest.mark.parametrize("label", ["", "wart", "benign", "lesion", "nevu"])
-def test_a_label_that_no_class_knows_is_refused(label: str) -> None:
-    with pytest.raises(ContractError, match=f"no training class for label '{label}'"):
-        TAXONOMY.class_of_label(label)
+@pytest.mark.parametrize("label", ["", "?", "nevu", "a photo of a cat"])
+def test_a_label_that_no_disease_has_is_refused_with_what_to_do(label: str) -> None:
+    with pytest.raises(ContractError, match=r"no disease has the label .*; add it to the labels of its disease"):
+        TAXONOMY.of_label(label)
 
 
 def test_a_disease_is_found_by_its_id() -> None:
     assert TAXONOMY["melanoma"].grade is RiskGrade.DANGEROUS
-    with pytest.raises(ContractError, match="no disease 'wart'"):
-        TAXONOMY["wart"]
-
-
-def test_the_probability_of_an_unknown_disease_is_an_error_and_not_zero() -> None:
-    with pytest.raises(ContractError, match="no disease 'wart'"):
-        TAXONOMY.probability("wart", some_probabilities())
+    with pytest.raises(ContractError, match="no disease 'moles'"):
+        TAXONOMY["moles"]
