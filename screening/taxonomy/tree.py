@@ -183,6 +183,22 @@ def load_taxonomy(path: Path = TAXONOMY_FILE) -> Taxonomy:
         raise ContractError(f"{path.name}: {error}") from error
 
 
+def taxonomy_of(diseases: Iterable[Disease]) -> Taxonomy:
+    """A tree that was made, not read, with the text that gives it back.
+
+    Raises:
+        ContractError: it is no tree (see ``Taxonomy``).
+    """
+    nodes = tuple(diseases)
+    rows = [
+        {key: value for key in _TEXTS if (value := getattr(d, key)) is not None or key == "parent"}
+        | ({"grade": str(d.grade)} if d.grade else {})
+        | ({"labels": list(d.labels)} if d.labels else {})
+        for d in nodes
+    ]
+    return Taxonomy(nodes, yaml.safe_dump(rows, allow_unicode=True, sort_keys=False).encode())
+
+
 def _diseases(nodes: Iterable[Any]) -> Iterator[Disease]:
     for node in nodes:
         if not isinstance(node, dict) or not {"id", "name", "parent"} <= set(node):
