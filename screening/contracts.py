@@ -45,6 +45,31 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
 
 
+class PhotoKind(StrEnum):
+    """How a photo was taken: by a camera or phone, or through a dermatoscope."""
+
+    CLINICAL = "clinical"
+    DERMOSCOPIC = "dermoscopic"
+
+
+class LabelStrength(StrEnum):
+    """What a label rests on, strongest first."""
+
+    HISTOPATHOLOGY = "histopathology"
+    CONSENSUS = "consensus"
+    SINGLE_READER = "single_reader"
+    UNKNOWN = "unknown"
+
+
+class Side(StrEnum):
+    """What a photo is for in a split; one that is left out is neither learnt from nor measured on."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    LEFT_OUT = "left_out"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: ``low`` and ``high`` bound its values, ``words`` are all that it may hold."""
@@ -394,5 +419,97 @@ REFERRALS = Contract(
         Column("state", _TEXT, "life cycle", words=("open", "sent", "acknowledged", "completed", "cancelled")),
         Column("night", pa.date32(), "the night that made it"),
         Column("release", _TEXT, "the release that graded"),
+    ),
+)
+
+CORPUS = Contract(
+    "corpus",
+    ("photo_id",),
+    (
+        Column("photo_id", _TEXT, "first 32 hex digits of the SHA-256 of the bytes"),
+        Column("photo", _TEXT, "path of the file below the folder of the corpus, with forward slashes"),
+        Column("disease", _TEXT, "id of a node of the taxonomy"),
+        Column("source_label", _TEXT, "the label as the source spells it"),
+        Column("label_strength", _TEXT, "what the label rests on", words=tuple(LabelStrength)),
+        Column("patient", _TEXT, "prefixed by source; the lesion's where the source names nobody"),
+        Column("lesion", _TEXT, "prefixed by source; the photo's own where the source names none"),
+        Column("source", _TEXT, "data set or programme"),
+        Column("kind", _TEXT, "how it was taken", words=tuple(PhotoKind)),
+        Column(
+            "has_other_view_in", _TEXT, "source that may show the lesion too, under an unknown id; empty when none does"
+        ),
+        Column("captured_at_utc", _TIME, "as the source or the camera says", nullable=True),
+        Column("device", _TEXT, "camera, as it names itself", nullable=True),
+        Column(
+            "age_years",
+            pa.int16(),
+            "of the person, often rounded by the source",
+            "years",
+            nullable=True,
+            low=0,
+            high=120,
+        ),
+        Column("sex", _TEXT, "of the person", nullable=True, words=("female", "male", "other")),
+        Column(
+            "fitzpatrick",
+            pa.int8(),
+            "skin type; null where only the group is known",
+            "1..6",
+            nullable=True,
+            low=1,
+            high=6,
+        ),
+        Column("skin_group", _TEXT, "pair of skin types", nullable=True, words=("I-II", "III-IV", "V-VI")),
+        Column("body_site", _TEXT, "as the source says, in small letters", nullable=True),
+        Column("licence", _TEXT, "as the source says; `consent` where the person agreed to training", nullable=True),
+        Column(
+            "perceptual_hash",
+            _TEXT,
+            "as in `quality`; null for a flat frame, or before it was looked at",
+            nullable=True,
+        ),
+        Column(
+            "quality_verdict",
+            _TEXT,
+            "of the quality filters; null when not judged",
+            nullable=True,
+            words=tuple(Verdict),
+        ),
+        Column(
+            "quality_issues",
+            pa.list_(_TEXT),
+            "codes of all that was found, most severe first; null when not judged",
+            nullable=True,
+        ),
+        Column(
+            "quality_reason", _TEXT, "code of the issue that decided; null when usable or not judged", nullable=True
+        ),
+    ),
+)
+
+SPLIT = Contract(
+    "split",
+    ("photo_id",),
+    (
+        Column("split", _TEXT, "version: digest of the corpus and of the rule"),
+        Column("rule", _TEXT, "how the sides were drawn (JSON)"),
+        Column("photo_id", _TEXT, "a photo of the corpus"),
+        Column("side", _TEXT, "what it is for", words=tuple(Side)),
+        Column("fold", pa.int16(), "the fold that keeps it out, of a k-fold split", nullable=True, low=0),
+        Column(
+            "reason",
+            _TEXT,
+            "why this side",
+            words=(
+                "drawn",
+                "by_time",
+                "older_photos_in_training",
+                "may_be_seen_elsewhere",
+                "quality",
+                "joins_earlier",
+                "joins_two_sides",
+            ),
+        ),
+        Column("component", _TEXT, "smallest photo_id of those that must stay together"),
     ),
 )

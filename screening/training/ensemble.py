@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
 from screening.training.corpus import read_corpus
+from screening.training.features import imagenet_features
 from screening.training.fit import MemberRecipe, fit_member
-from screening.training.networks import Member, build_backbone
+from screening.training.networks import Member
 from screening.training.photo_cache import load_pixels
-from screening.training.splits import split_corpus
+from screening.training.splits import check_every_class_is_trained, side_drawn_once, split_corpus
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -53,11 +53,12 @@ def prepare_training_set(recipe: EnsembleRecipe, photos: Path, weights_dir: Path
     classes = load_training_classes(recipe.classes, load_taxonomy())
     corpus = read_corpus(photos, recipe.sources, classes)
     pixels = load_pixels(corpus["photo"].tolist(), work)
-    frozen = work / "split.parquet"
-    if not frozen.is_file():
-        side = split_corpus(corpus, _imagenet_features(pixels, weights_dir), recipe.split_seed)
-        corpus.assign(side=side).drop(columns="photo").to_parquet(frozen)
-    side = pd.read_parquet(frozen)["side"]
+    side = side_drawn_once(
+        work / "split.parquet",
+        corpus,
+        lambda: split_corpus(corpus, imagenet_features(pixels, weights_dir), recipe.split_seed),
+    )
+    check_every_class_is_trained(corpus, side, classes.class_ids)
     return TrainingSet(corpus, side, pixels, classes)
 
 
@@ -78,15 +79,3 @@ def fit_ensemble(recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir:
             )
         )
     return members
-
-
-def _imagenet_features(pixels: np.ndarray, weights_dir: Path) -> np.ndarray:
-    """Pooled MobileNetV2 features with ImageNet weights, shape (photos, 1280): enough to find near-duplicates."""
-    member = Member(build_backbone("mobilenet_v2", 2, weights_dir), 224).eval()
-    features = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for start in range(0, len(pixels), 64):
-            x = member.normalise(torch.from_numpy(np.array(pixels[start : start + 64])))
-            maps = member.backbone.get_submodule("features")(x.contiguous(memory_format=torch.channels_last))
-            features.append(maps.float().mean(dim=(2, 3)).numpy())
-    return np.concatenate(features)

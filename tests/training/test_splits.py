@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -206,3 +207,37 @@ def test_a_clean_split_is_accepted() -> None:
     corpus = a_corpus(4, patient=["a", "a", "b", "b"])
 
     check_no_leak(corpus, np.array([0, 0, 1, 1]), pd.Series([TRAIN, TRAIN, TEST, TEST]))
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@pytest.mark.parametrize(
+    ("photos", "seed", "digest"),
+    [(1200, 0, "a4bce6e706283203"), (1200, 7, "9d13251c2e2076b1"), (600, 3, "2ecd5e3098274fe1")],
+)
+def test_the_sides_are_those_that_the_first_release_was_split_by(photos: int, seed: int, digest: str) -> None:
+    """Digests of what the code that split for r0001 gave: its test photos must stay test photos."""
+    corpus, features = a_real_looking_corpus(photos)
+    if photos == 600:
+        corpus.loc[corpus.index[corpus["source"] == "pad_ufes"][:30], "has_other_view_in"] = "ham10000"
+
+    side = split_corpus(corpus, features, seed)
+
+    assert hashlib.sha256("".join(word[1] for word in side).encode()).hexdigest()[:16] == digest
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_bytes_that_come_twice_are_learnt_from_once_and_contradictory_ones_never() -> None:
+    corpus, features = a_real_looking_corpus(400)
+    corpus = corpus.assign(photo_id=[f"id-{n}" for n in range(400)], disease=corpus["label"].astype(str))
+    corpus.loc[[1, 3], "photo_id"] = ["id-0", "id-2"]
+    corpus.loc[[0, 1, 2, 3], "disease"] = ["nevus", "nevus", "nevus", "melanoma"]
+
+    side = split_corpus(corpus, features)
+
+    assert side[0] != "left_out"
+    assert side[1:3].tolist() == side[2:4].tolist() == ["left_out", "left_out"]
+
+
+def test_a_corpus_too_small_for_shares_of_five_percent_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"split: at most 19 photos of a disease and source .* expected 20 or more"):
+        split_corpus(a_corpus(19), unlike(19))

@@ -19,6 +19,7 @@ from screening.stages.quality.duplicates import (
     MOST_SIGNS,
     find_first_among,
     find_first_known,
+    find_same_pairs,
     perceptual_hash,
     read_hashes,
 )
@@ -170,6 +171,12 @@ def test_the_lookup_finds_what_comparing_each_with_each_finds(wanted, known):
     expected = [next((at for at, k in enumerate(known) if looks_same(w, k)), -1) for w in wanted]
     rows = [np.stack([made(signs, colour, chance) for chance, signs, colour in some]) for some in (wanted, known)]
     assert find_first_known(*rows).tolist() == expected
+
+
+def test_every_pair_of_copies_is_found_once_a_chain_of_copies_link_by_link():
+    chain = [made(), made(signs=MOST_SIGNS), made(signs=2 * MOST_SIGNS)]
+    assert find_same_pairs(np.stack([*chain, made(chance=1), chain[2]])).tolist() == [[0, 1], [1, 2], [1, 4], [2, 4]]
+    assert find_same_pairs(made()[None]).shape == (0, 2)
 
 
 @pytest.mark.skipif(not REAL_PHOTOS.is_dir(), reason=f"real photos are read from {REAL_PHOTOS}, which is not here")

@@ -114,6 +114,13 @@ def find_first_among(hashes: np.ndarray) -> np.ndarray:
     return first
 
 
+def find_same_pairs(hashes: np.ndarray) -> np.ndarray:
+    """Places of all pairs that show the same picture, the earlier one first, each once: shape (pairs, 2), sorted."""
+    pairs = [np.stack([at, place], axis=1) for at, place in _same_pairs(hashes, hashes)]
+    every = np.concatenate([np.empty((0, 2), np.intp), *pairs])
+    return np.unique(every[every[:, 0] < every[:, 1]], axis=0)
+
+
 def _same_pairs(wanted: np.ndarray, known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places in both of all pairs that show the same picture; a pair may come twice."""
     signs = np.unpackbits(wanted[:, :_SIGN_BYTES], axis=1).reshape(-1, _FREQUENCIES, _FREQUENCIES)
