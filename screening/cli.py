@@ -25,12 +25,14 @@ from screening.corpus_cli import app as corpus_app
 from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
 from screening.quality_cli import app as quality_app
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
+from screening.shortcuts_cli import shortcuts
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__ and "Nightly screening of skin-lesion photos."
 )
 app.add_typer(quality_app, name="quality")
 app.add_typer(corpus_app, name="corpus")
+app.command()(shortcuts)
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""

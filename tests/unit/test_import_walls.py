@@ -25,7 +25,7 @@ WALLS: dict[str, set[str]] = {
     "tasks": {"contracts", "cutoffs", "errors", "taxonomy", "settings", "stages", "edges", "reports"},
     "training": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges"},
 }
-ENDS = {"cli", "corpus_cli", "quality_cli"}
+ENDS = {"cli", "corpus_cli", "quality_cli", "shortcuts_cli"}
 """Imported by nobody else in the package, so they may import all of it."""
 
 # Library → the folders that may import it: each is expensive, or belongs to one side of a wall.
@@ -36,13 +36,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "lightning": ("screening/training",),
     "sklearn": ("screening/training",),
     "scipy": ("screening/training",),
+    "matplotlib": ("screening/training",),
     "onnxruntime": ("screening/training", "screening/stages/quality/network.py"),
     "boto3": ("screening/edges", "infra"),
     "botocore": ("screening/edges", "infra"),
     "tritonclient": ("screening/edges", "infra"),
     "psycopg2": ("infra",),
     "psutil": ("infra",),
-    "typer": ("screening/cli.py", "screening/corpus_cli.py", "screening/quality_cli.py"),
+    "typer": ("screening/cli.py", "screening/corpus_cli.py", "screening/quality_cli.py", "screening/shortcuts_cli.py"),
     "jinja2": ("screening/reports",),
 }
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from screening.training import marks
+
 SIDE = 256
 """Pixels: photos are squeezed into this square, as for the networks that grade."""
 
@@ -23,8 +25,6 @@ DYES = {
     "iodine": (0.28, 0.85, 1.9),
     "eosin": (0.05, 1.35, 0.85),
 }
-PENS = ((1.9, 1.5, 0.6), (1.3, 1.9, 0.7), (2.0, 2.0, 1.8), (2.0, 1.0, 1.5), (0.2, 1.9, 1.8), (1.8, 1.2, 0.5))
-"""Absorption of blue, violet, black, green, red and light blue markers."""
 MELANIN = (0.62, 0.83, 1.61)
 """Absorption of red, green and blue: it falls with the third power of the wavelength (Jacques 2013)."""
 BLOOD = (0.35, 1.1, 0.95)
@@ -246,7 +246,9 @@ def dyed(scene: Scene, random: np.random.Generator) -> Scene:
     elif kind == 1:
         area = np.clip((random.uniform(0.15, 0.4) * radius - np.abs(away - radius)) / 2 + 0.5, 0, 1)
     else:
-        area = _strokes(random, centre, int(random.integers(2, 8)), radius, (4, 16)) / np.float32(255)
+        strokes = np.zeros((SIDE, SIDE), np.uint8)
+        marks.draw_curves(strokes, centre, int(random.integers(2, 8)), radius, (4, 16), random)
+        area = strokes / np.float32(255)
     evenness = 1 + random.uniform(0, 0.5) * _clouds(random, random.uniform(2, 12))
     dose = area * np.clip(evenness, 0.3, 2) * np.exp(random.uniform(np.log(0.35), np.log(1.8)))
     absorbed = np.array(list(DYES.values())[random.integers(len(DYES))]) * random.uniform(0.85, 1.15, 3)
@@ -263,30 +265,21 @@ def inked(scene: Scene, random: np.random.Generator) -> Scene:
         spot = centre + random.normal(0, 0.05 * SIDE, 2)
         if kind <= 1:
             axes = random.uniform(0.12, 0.45) * SIDE * random.uniform(0.7, 1.3, 2)
-            start = random.uniform(0, 360)
-            end = start + (360 if kind == 0 else random.uniform(40, 300))
-            cv2.ellipse(drawn, _point(spot), _point(axes), random.uniform(0, 180), start, end, 255, width, cv2.LINE_AA)
+            marks.draw_arc(drawn, spot, axes, bool(kind == 0), width, random)
         elif kind == 2:
             far = random.uniform(0, SIDE, 2)
-            cv2.arrowedLine(drawn, _point(far), _point(far + (spot - far) * 0.6), 255, width, cv2.LINE_AA)
+            marks.draw_arrow(drawn, far, far + (spot - far) * 0.6, width)
         elif kind == 3:
-            letters = "".join(random.choice(list("ABCDRL123X+"), random.integers(1, 4)))
-            size = random.uniform(0.5, 2.0)
-            cv2.putText(drawn, letters, _point(random.uniform(0, 200, 2)), 0, size, 255, width, cv2.LINE_AA)
+            marks.draw_letters(drawn, random.uniform(0, 200, 2), width, random)
         else:
-            drawn = np.maximum(drawn, _strokes(random, random.uniform(0, SIDE, 2), 3, 0.2 * SIDE, (1, width + 1)))
-    wobble = 2.0 * np.stack([_clouds(random, 40.0), _clouds(random, 40.0)])
-    y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
-    strokes = cv2.remap(drawn, (x + wobble[0]).astype(np.float32), (y + wobble[1]).astype(np.float32), cv2.INTER_LINEAR)
-    worn = np.clip(0.75 + random.uniform(0, 0.6) * _clouds(random, 1.5), 0, 1.3)
-    dose = cv2.GaussianBlur(strokes.astype(np.float32) / 255, (0, 0), 0.6) * worn * random.uniform(0.35, 1.3)
-    return _absorbing(scene, dose, np.array(PENS[random.integers(len(PENS))]) * random.uniform(0.8, 1.2, 3))
+            marks.draw_curves(drawn, random.uniform(0, SIDE, 2), 3, 0.2 * SIDE, (1, width + 1), random)
+    dose = marks.felt_tip(drawn, random) * random.uniform(0.35, 1.3)
+    return _absorbing(scene, dose, np.array(marks.PENS[random.integers(len(marks.PENS))]) * random.uniform(0.8, 1.2, 3))
 
 
 def _absorbing(scene: Scene, dose: np.ndarray, absorbed: np.ndarray) -> Scene:
     """The scene with a dye on its skin; the dye darkens and colours, and does not take away hair or relief."""
     on_skin = dose * scene.truth[SKIN]
-    linear = scene.pixels**2.2 * np.exp(-on_skin[..., None] * absorbed.astype(np.float32))
     is_ink = np.clip((on_skin - 0.1) / 0.1, 0, 1)
     truth, known = scene.truth.copy(), scene.known.copy()
     truth[INK] = np.maximum(truth[INK], is_ink)
@@ -295,41 +288,19 @@ def _absorbing(scene: Scene, dose: np.ndarray, absorbed: np.ndarray) -> Scene:
     known[INK][faint] = 0
     # Nobody knows where the lesion ends under an opaque stain.
     known[LESION] = known[LESION] * (1 - 0.5 * is_ink)
-    return Scene(linear.astype(np.float32) ** (1 / 2.2), truth, known)
+    return Scene(scene.pixels * marks.transmitted(on_skin, absorbed), truth, known)
 
 
 def haired(scene: Scene, random: np.random.Generator) -> Scene:
     """Curved hairs of one colour, a few or many, growing in about the same direction."""
-    colour = (
-        np.array([(0.1, 0.08, 0.07), (0.25, 0.16, 0.1), (0.45, 0.35, 0.25), (0.75, 0.65, 0.5), (0.85, 0.85, 0.83)])[
-            random.integers(5)
-        ]
-        * random.uniform(0.7, 1.15)
-    ).astype(np.float32)
-    direction, spread = random.uniform(0, 2 * np.pi), random.uniform(0.1, 0.8)
-    length = random.uniform(0.15, 0.7) * SIDE
-    middle = random.uniform(0.2, 0.8, 2) * SIDE
-    reach = random.uniform(0.15, 0.5) * SIDE
-    hairs = np.zeros((SIDE, SIDE), np.float32)
-    steps = np.linspace(0, 1, 12)[:, None]
-    for _ in range(int(np.exp(random.uniform(np.log(2), np.log(90))))):
-        angle = direction + random.normal(0, spread)
-        start = middle + random.uniform(-1, 1, 2) * reach
-        heading = np.array([np.cos(angle), np.sin(angle)]) * length * random.uniform(0.4, 1.2)
-        bend = np.array([-heading[1], heading[0]]) * random.normal(0, 0.15)
-        curve = start + steps * heading + 4 * steps * (1 - steps) * bend
-        one = [np.round(curve * 16).astype(np.int32)]
-        cv2.polylines(hairs, one, False, random.uniform(0.5, 1.0), 1, cv2.LINE_AA, 4)
-    thick = random.uniform(0.35, 1.1)
-    hairs = np.clip(cv2.GaussianBlur(hairs, (0, 0), thick) * (1.2 + thick), 0, 1)
-    shadow = np.roll(cv2.GaussianBlur(hairs, (0, 0), 1.5), random.integers(-2, 3, 2), (0, 1)) * random.uniform(0, 0.3)
-    pixels = scene.pixels * (1 - shadow[..., None])
-    pixels = pixels * (1 - hairs[..., None]) + colour * hairs[..., None]
+    hairs = marks.grow_hairs((SIDE, SIDE), random)
+    pixels = scene.pixels * (1 - hairs.shadow[..., None])
+    pixels = pixels * (1 - hairs.cover[..., None]) + hairs.colour * hairs.cover[..., None]
     truth, known = scene.truth.copy(), scene.known.copy()
-    is_hair = np.clip((hairs - 0.25) / 0.2, 0, 1)
+    is_hair = np.clip((hairs.cover - 0.25) / 0.2, 0, 1)
     truth[HAIR] = np.maximum(truth[HAIR], is_hair)
     known[HAIR] = np.maximum(known[HAIR], is_hair)
-    known[HAIR][(hairs > 0.05) & (is_hair < 1)] = 0
+    known[HAIR][(hairs.cover > 0.05) & (is_hair < 1)] = 0
     return Scene(pixels, truth, known)
 
 
@@ -349,19 +320,6 @@ def seen(scene: Scene, random: np.random.Generator) -> Scene:
     return replace(scene, pixels=np.clip(pixels, 0, 1).astype(np.float32))
 
 
-def _strokes(
-    random: np.random.Generator, centre: np.ndarray, number: int, reach: float, width_px: tuple[int, int]
-) -> np.ndarray:
-    canvas = np.zeros((SIDE, SIDE), np.uint8)
-    for _ in range(number):
-        ends = centre + random.uniform(-1, 1, (3, 2)) * reach
-        steps = np.linspace(0, 1, 16)[:, None]
-        curve = (1 - steps) ** 2 * ends[0] + 2 * steps * (1 - steps) * ends[1] + steps**2 * ends[2]
-        thick = int(random.integers(*width_px)) if width_px[1] > width_px[0] else width_px[0]
-        cv2.polylines(canvas, [np.round(curve * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
-    return canvas
-
-
 def _lesion_centre(scene: Scene) -> np.ndarray:
     lesion = scene.truth[LESION]
     total = float(lesion.sum())
@@ -372,13 +330,4 @@ def _lesion_centre(scene: Scene) -> np.ndarray:
 
 
 def _clouds(random: np.random.Generator, sigma_px: float) -> np.ndarray:
-    """Smooth noise, mean 0, deviation 1."""
-    small = max(8, min(SIDE, round(SIDE * 2 / sigma_px)))
-    noise = cv2.resize(
-        random.standard_normal((small, small)).astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
-    )
-    return np.asarray((noise - noise.mean()) / noise.std())
-
-
-def _point(xy: np.ndarray) -> tuple[int, int]:
-    return round(float(xy[0])), round(float(xy[1]))
+    return marks.clouds((SIDE, SIDE), sigma_px, random)
