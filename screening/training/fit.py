@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from screening.taxonomy import TrainingClasses
+from screening.training.artefacts import draw_artefacts
 from screening.training.augment import augment_batch, mix_pairs
 from screening.training.corpus import CLINICAL
 from screening.training.evaluate import grade_aucs
@@ -46,6 +47,13 @@ class MemberRecipe(BaseModel):
         ge=0,
         description="photos of a batch are blended in pairs by a share from Beta(alpha, alpha), their labels too; "
         "0 = never. Source: Zhang et al. 2018, mixup",
+    )
+    artefact_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the photos, of every class alike, on which ink, hair, rulers, dark corners or borders are "
+        "drawn; docs/decisions/0015",
     )
     ema_decay: float = Field(gt=0, lt=1, description="exponential moving average of the weights, which is what is kept")
     clinical_share: float = Field(gt=0, lt=1, description="share of clinical photos among those drawn")
@@ -95,6 +103,7 @@ class FitMember(lightning.LightningModule):
         pixels, labels = batch
         size = self.recipe.first_size if self.current_epoch < self.recipe.first_epochs else self.recipe.size
         with torch.no_grad():
+            pixels = draw_artefacts(pixels, self.recipe.artefact_share, self.random)
             views = augment_batch(pixels.cpu(), size, self.random).to(self.device)
         targets = torch.nn.functional.one_hot(labels, len(self.classes)).float()
         if self.recipe.mixup_alpha:

