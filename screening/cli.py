@@ -23,6 +23,7 @@ from rich.table import Table
 from infra.local.errors import StackError
 from screening.corpus_cli import app as corpus_app
 from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
+from screening.evaluate_cli import evaluate
 from screening.quality_cli import app as quality_app
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
 from screening.shortcuts_cli import shortcuts
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(quality_app, name="quality")
 app.add_typer(corpus_app, name="corpus")
 app.command()(shortcuts)
+app.command()(evaluate)
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""

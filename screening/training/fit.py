@@ -18,7 +18,7 @@ from screening.taxonomy import TrainingClasses
 from screening.training.artefacts import draw_artefacts
 from screening.training.augment import augment_batch, mix_pairs
 from screening.training.corpus import CLINICAL
-from screening.training.evaluate import grade_aucs
+from screening.training.evaluation.table import grade_aucs
 from screening.training.networks import Member, build_backbone
 
 

@@ -91,7 +91,9 @@ def write_model_card(
 
 
 def _cell(row: Any) -> str:
-    return "–" if pd.isna(row.value) else f"{row.value:.3f} ({row.low:.3f}–{row.high:.3f})"
+    if pd.isna(row.value):
+        return "–"
+    return f"{row.value:.3f}" + ("" if pd.isna(row.low) else f" ({row.low:.3f}–{row.high:.3f})")
 
 
 def _figures(table: pd.DataFrame) -> str:

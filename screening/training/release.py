@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from screening.contracts import GRADES
 from screening.edges.release import MemberOfRelease, Release, digest_of_members
-from screening.stages.grading import grade_risk
 from screening.stages.pixels import MODEL_INPUT_VERSION, MODEL_SIDE
 from screening.training.calibrate import choose_cutoffs, ensemble_probabilities, fit_temperature, kind_weights
 from screening.training.ensemble import EnsembleRecipe, TrainingSet
-from screening.training.evaluate import evaluation_table
+from screening.training.evaluation.scored_photos import score_table
+from screening.training.evaluation.table import evaluation_table
 from screening.training.export import export_member, export_release_model
 from screening.training.golden import write_golden_photos
 from screening.training.model_card import write_model_card
@@ -55,13 +54,14 @@ def build_release(
     print(f"release {name}: score {len(test)} test photos", flush=True)
     test_logits = member_logits(members, training_set.pixels, test)
     alone = {spec.name: test_logits[i : i + 1] for i, spec in enumerate(recipe.members)} | {"ensemble": test_logits}
+    facts = corpus.iloc[test][["photo", "patient", "source", "kind"]]
+    facts = facts.assign(disease=[classes.class_ids[label] for label in labels[test]])
     tables = {}
     for who, answer in alone.items():
         print(f"release {name}: intervals of {who}", flush=True)
         probabilities = ensemble_probabilities(answer, temperature)
-        by_grade = classes.grade_probabilities(probabilities)
-        grades = np.array([GRADES.index(grade_risk(high, dangerous, cutoffs)) for _, high, dangerous in by_grade])
-        tables[who] = evaluation_table(corpus.iloc[test], probabilities, grades, classes)
+        scored = score_table(facts, probabilities, classes.class_ids, classes.taxonomy, cutoffs=cutoffs)
+        tables[who] = evaluation_table(scored)
 
     pinned = tuple(
         MemberOfRelease(spec.name, "1", digest, f"probabilities_{spec.name}")
