@@ -31,9 +31,10 @@ except ImportError:
 WORKING_LONG_SIDE = 1024
 """Pixels; docs/decisions/0003: quality measures and the largest member are content with it."""
 MODEL_SIDE = 256
-"""Pixels of the square that is sent to the model server; every member resizes it to its own size in its graph."""
+"""Pixels of the square that is sent to the model server, unless a release asks for another side; every member resizes it
+to its own size in its graph."""
 WORKING_JPEG_QUALITY = 92
-MODEL_INPUT_VERSION = "squash-256-area-2"
+MODEL_INPUT_VERSION = f"squash-{MODEL_SIDE}-area-2"
 """Changes whenever the way from an upload to ``model_pixels`` gives other numbers; a release records it and refuses another."""
 
 _ACCEPTED = ("JPEG", "PNG", "WEBP") + (("HEIF",) if HAS_HEIC else ())
@@ -305,18 +306,24 @@ def decode_working_copy(working_copy: bytes, min_side: int | None = None) -> np.
         raise PhotoError(f"working copy of {len(working_copy)} bytes: {error}", "working_copy_broken") from error
 
 
-def model_pixels(working_copy: bytes) -> np.ndarray:
-    """The pixels that every member gets: shape (256, 256, 3), uint8, RGB.
+def model_input_version(side: int = MODEL_SIDE) -> str:
+    """The version of ``model_pixels`` at a side: what a release records and the night compares."""
+    return MODEL_INPUT_VERSION.replace(f"-{MODEL_SIDE}-", f"-{side}-")
 
-    The whole frame is squeezed into the square, so that a lesion at the rim is seen too.
+
+def model_pixels(working_copy: bytes, side: int = MODEL_SIDE) -> np.ndarray:
+    """The pixels that every member of a release gets: shape (side, side, 3), uint8, RGB.
+
+    The whole frame is squeezed into the square, so that a lesion at the rim is seen too. ``side`` is that of the
+    release's ``input_shape``.
 
     Raises:
         PhotoError: the working copy cannot be decoded.
     """
-    return squeeze(decode_working_copy(working_copy, MODEL_SIDE))
+    return squeeze(decode_working_copy(working_copy, side), side)
 
 
-def squeeze(picture: np.ndarray) -> np.ndarray:
-    """The whole frame in a square of 256 pixels; a smaller picture is enlarged."""
-    interpolation = cv2.INTER_AREA if min(picture.shape[:2]) >= MODEL_SIDE else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(picture, (MODEL_SIDE, MODEL_SIDE), interpolation=interpolation))
+def squeeze(picture: np.ndarray, side: int = MODEL_SIDE) -> np.ndarray:
+    """The whole frame in a square; a smaller picture is enlarged."""
+    interpolation = cv2.INTER_AREA if min(picture.shape[:2]) >= side else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=interpolation))

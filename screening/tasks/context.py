@@ -20,7 +20,7 @@ from screening.edges.release import Release, load_release, taxonomy_file
 from screening.edges.store import Store, open_store
 from screening.errors import ContractError
 from screening.settings import Settings, load_settings
-from screening.stages.pixels import MODEL_INPUT_VERSION
+from screening.stages.pixels import model_input_version
 from screening.taxonomy import TrainingClasses, load_taxonomy
 
 
@@ -106,9 +106,10 @@ def servable_release(settings: Settings, name: str | None) -> Release:
     """
     release = load_release(settings.model_repository, name)
     release_classes(settings, release)
-    if release.model_input != MODEL_INPUT_VERSION:
+    own_input = model_input_version(release.input_shape[0])
+    if release.model_input != own_input:
         raise ContractError(
-            f"release {release.name}: made for pixels {release.model_input}, this code makes {MODEL_INPUT_VERSION}"
+            f"release {release.name}: made for pixels {release.model_input}, this code makes {own_input}"
         )
     return release
 

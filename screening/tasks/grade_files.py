@@ -55,7 +55,7 @@ def grade_files(
         if judged.verdict == Verdict.REFUSED:
             yield answer
             continue
-        pixels = model_pixels(encode_working_copy(decoded.pixels))
+        pixels = model_pixels(encode_working_copy(decoded.pixels), release.input_shape[0])
         inferred = next(iter(server.infer([(str(file), pixels)])))
         if inferred.probabilities is None:
             yield answer | {

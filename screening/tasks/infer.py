@@ -42,7 +42,8 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     def photos(pool: ThreadPoolExecutor) -> Iterator[tuple[str, np.ndarray]]:
         def fetch(photo_id: str) -> tuple[str, np.ndarray | PhotoError]:
             try:
-                return photo_id, model_pixels(context.results.get(paths.working_copy(run_id, photo_id)))
+                copy = context.results.get(paths.working_copy(run_id, photo_id))
+                return photo_id, model_pixels(copy, release.input_shape[0])
             except PhotoError as error:
                 return photo_id, error
 

@@ -24,6 +24,7 @@ from screening.stages.pixels import (
     decode_working_copy,
     encode_working_copy,
     fit_long_side,
+    model_input_version,
     model_pixels,
     read_header,
 )
@@ -580,6 +581,22 @@ def test_the_model_sees_the_whole_frame_squeezed_into_a_square(size: tuple[int, 
     assert difference(seen, quarters(256, 256)) < 6
     for row, column, colour in ((4, 4, (255, 0, 0)), (4, 251, (0, 255, 0)), (251, 4, (0, 0, 255))):
         assert np.abs(seen[row, column].astype(int) - colour).max() < 12
+
+
+@pytest.mark.parametrize("side", [224, 320, 600])
+def test_a_release_gets_the_side_that_it_asks_for(side: int) -> None:
+    seen = model_pixels(encode_working_copy(quarters(1024, 768)), side)
+
+    assert seen.shape == (side, side, 3)
+    assert difference(seen, quarters(side, side)) < 6
+    assert model_input_version(side) == f"squash-{side}-area-2"
+
+
+def test_the_first_release_keeps_its_pixels() -> None:
+    working_copy = encode_working_copy(quarters(1024, 768))
+
+    assert (model_pixels(working_copy) == model_pixels(working_copy, 256)).all()
+    assert model_input_version() == "squash-256-area-2"
 
 
 @pytest.mark.parametrize("size", [(1024, 768), (500, 400), (300, 900)])
