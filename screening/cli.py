@@ -25,6 +25,7 @@ from screening.corpus_cli import app as corpus_app
 from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
 from screening.evaluate_cli import evaluate
 from screening.quality_cli import app as quality_app
+from screening.recipes_cli import app as recipes_app
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
 from screening.shortcuts_cli import shortcuts
 
@@ -35,6 +36,7 @@ app.add_typer(quality_app, name="quality")
 app.add_typer(corpus_app, name="corpus")
 app.command()(shortcuts)
 app.command()(evaluate)
+app.add_typer(recipes_app, name="recipes")
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""
@@ -322,7 +324,9 @@ def train(
 ) -> None:
     """Fine-tune the members of an ensemble and freeze them into a release; killed, it resumes. Needs .venv-training."""
     try:
-        from screening.training.ensemble import fit_ensemble, load_recipe, prepare_training_set
+        from screening.tasks.context import code_revision
+        from screening.training.ensemble import fit_ensemble, prepare_training_set
+        from screening.training.recipe import load_recipe
         from screening.training.release import build_release
     except ImportError as error:
         raise MissingError(
@@ -330,7 +334,7 @@ def train(
         ) from error
     loaded = load_recipe(recipe)
     training_set = prepare_training_set(loaded, photos, weights_dir, work)
-    members = fit_ensemble(loaded, training_set, weights_dir, work)
+    members = fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
     if release:
         made_on = datetime.now(UTC).date()
         folder = build_release(release, loaded, training_set, members, model_repository, made_on)

@@ -23,6 +23,10 @@ class ContractError(StopError):
     """A table, tensor or file breaks its contract."""
 
 
+class TrainingError(StopError):
+    """A training run cannot go on: its loss is no number, or its folder has no room."""
+
+
 class AuditError(StopError):
     """The staged tables of a night failed the audit; nothing was published."""
 

@@ -3,7 +3,7 @@
 The drawings are those of ``shortcuts/drawings.py``, made once as a bank of layers and laid on with random turn, size,
 shift and strength. A layer turns a pixel ``x`` to ``x * kept + added``: what absorbs, covers and shades light does.
 
-In the loop, before the photos are turned and toned: ``pixels = draw_artefacts(pixels, recipe.artefact_share, random)``.
+A recipe names it as the augmentation ``artefacts``, before the photos are turned and toned.
 """
 
 from __future__ import annotations

@@ -2,80 +2,68 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
 
 from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
 from screening.training.corpus import read_corpus
 from screening.training.features import imagenet_features
-from screening.training.fit import MemberRecipe, fit_member
+from screening.training.fit import PhotosOfMember, fit_member
+from screening.training.folds import rows_of_member
 from screening.training.networks import Member
 from screening.training.photo_cache import load_pixels
-from screening.training.splits import check_every_class_is_trained, side_drawn_once, split_corpus
-
-RECIPES = Path(__file__).parent / "recipes"
-
-
-class EnsembleRecipe(BaseModel):
-    """Sources, split and members of an ensemble."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
-    classes: str = Field(description="what the networks answer: a list in screening/taxonomy/classes/, or a path")
-    sources: list[str]
-    split_seed: int
-    members: list[MemberRecipe]
+from screening.training.recipe import EnsembleRecipe
+from screening.training.splits import check_every_class_is_trained, connect_groups, side_drawn_once, split_corpus
+from screening.training.tracking import track_member
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A corpus with its pixels and its split; ``side`` is train, validation or test per row."""
+    """A corpus with its pixels and its split; ``side`` is train, validation or test per row, ``group`` who belongs together."""
 
     corpus: pd.DataFrame
     side: pd.Series
     pixels: np.ndarray
     classes: TrainingClasses
+    group: pd.Series
 
-
-def load_recipe(name: str) -> EnsembleRecipe:
-    """Read a recipe by name (of ``recipes/``) or by path."""
-    path = Path(name) if name.endswith(".yaml") else RECIPES / f"{name}.yaml"
-    return EnsembleRecipe.model_validate(yaml.safe_load(path.read_text()))
+    @property
+    def split_version(self) -> str:
+        """Changes with every photo that stands on another side."""
+        rows = pd.util.hash_pandas_object(pd.DataFrame({"lesion": self.corpus["lesion"], "side": self.side}))
+        return "s-" + hashlib.sha256(rows.to_numpy().tobytes()).hexdigest()[:12]
 
 
 def prepare_training_set(recipe: EnsembleRecipe, photos: Path, weights_dir: Path, work: Path) -> TrainingSet:
     """Read the sources, cache the pixels and freeze the split in ``work/split.parquet``."""
     classes = load_training_classes(recipe.classes, load_taxonomy())
-    corpus = read_corpus(photos, recipe.sources, classes)
-    pixels = load_pixels(corpus["photo"].tolist(), work)
+    corpus = read_corpus(photos, list(recipe.sources), classes)
+    pixels = load_pixels(corpus["photo"].tolist(), work, recipe.input_side)
     side = side_drawn_once(
         work / "split.parquet",
         corpus,
         lambda: split_corpus(corpus, imagenet_features(pixels, weights_dir), recipe.split_seed),
     )
     check_every_class_is_trained(corpus, side, classes.class_ids)
-    return TrainingSet(corpus, side, pixels, classes)
+    group = pd.Series(connect_groups(corpus, None), index=corpus.index)
+    return TrainingSet(corpus, side, pixels, classes, group)
 
 
-def fit_ensemble(recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir: Path, work: Path) -> list[Member]:
-    """Train the members one after the other; a member that is finished in ``work`` is loaded instead."""
+def fit_ensemble(
+    recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir: Path, work: Path, code_revision: str = ""
+) -> list[Member]:
+    """Train the members one after the other; what is finished in ``work`` is not done again."""
+    tags = {"code_revision": code_revision, "split_version": training_set.split_version, "recipe": recipe.name}
     members = []
-    for member_recipe in recipe.members:
-        print(f"member {member_recipe.name}", flush=True)
-        members.append(
-            fit_member(
-                member_recipe,
-                training_set.corpus,
-                training_set.side,
-                training_set.pixels,
-                training_set.classes,
-                weights_dir,
-                work / member_recipe.name,
-            )
-        )
+    for member in recipe.members:
+        print(f"member {member.name}", flush=True)
+        train, judged = rows_of_member(training_set.corpus, training_set.side, training_set.group, member.fold)
+        photos = PhotosOfMember(training_set.corpus, training_set.pixels, train, judged)
+        folder = work / member.name
+        logger = track_member(recipe.name, member, folder, tags)
+        members.append(fit_member(member, photos, training_set.classes, weights_dir, folder, logger))
     return members

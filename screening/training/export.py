@@ -21,10 +21,12 @@ TOLERANCE = 1e-4
 TRITON_FILES = Path(__file__).parent / "triton"
 
 
-def export_member(member: Member, temperature: float, name: str, version: int, repository: Path) -> str:
+def export_member(
+    member: Member, temperature: float, name: str, version: int, repository: Path, side: int = MODEL_SIDE
+) -> str:
     """Write ``<repository>/<name>/<version>/model.onnx`` and what Triton needs; return the SHA-256 of the file.
 
-    Input ``pixels``: shape (photos, 256, 256, 3), uint8. Output ``probabilities``: shape (photos, classes), float32.
+    Input ``pixels``: shape (photos, side, side, 3), uint8. Output ``probabilities``: shape (photos, classes), float32.
 
     Raises:
         ContractError: onnxruntime does not answer as torch does.
@@ -33,9 +35,7 @@ def export_member(member: Member, temperature: float, name: str, version: int, r
     folder = repository / name / str(version)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.onnx"
-    example = torch.randint(
-        0, 256, (2, MODEL_SIDE, MODEL_SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    example = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     torch.onnx.export(
         network,
         (example,),
@@ -48,19 +48,19 @@ def export_member(member: Member, temperature: float, name: str, version: int, r
         external_data=False,
         verbose=False,
     )
-    _check_same_answer(network, file)
+    _check_same_answer(network, file, side)
     classes = network(example).shape[1]
     for source, target in (("member.pbtxt", "config.pbtxt"), ("member_cpu.pbtxt", "configs/cpu.pbtxt")):
-        text = (
-            (TRITON_FILES / source).read_text().format(name=name, side=MODEL_SIDE, classes=classes, max_batch=MAX_BATCH)
-        )
+        text = (TRITON_FILES / source).read_text().format(name=name, side=side, classes=classes, max_batch=MAX_BATCH)
         (repository / name / target).parent.mkdir(exist_ok=True)
         (repository / name / target).write_text(text)
     shutil.copyfile(TRITON_FILES / "onnx_runner.py", folder / "model.py")
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def export_release_model(model: str, members: list[tuple[str, int]], classes: int, repository: Path) -> None:
+def export_release_model(
+    model: str, members: list[tuple[str, int]], classes: int, repository: Path, side: int = MODEL_SIDE
+) -> None:
     """Write the Triton ensemble of a release: its name is the release's, so its members' versions never change."""
     folder = repository / model
     (folder / "1").mkdir(parents=True, exist_ok=True)
@@ -75,15 +75,15 @@ def export_release_model(model: str, members: list[tuple[str, int]], classes: in
     )
     text = (TRITON_FILES / "release.pbtxt").read_text()
     (folder / "config.pbtxt").write_text(
-        text.format(name=model, side=MODEL_SIDE, max_batch=MAX_BATCH, outputs=outputs, steps=steps)
+        text.format(name=model, side=side, max_batch=MAX_BATCH, outputs=outputs, steps=steps)
     )
 
 
-def _check_same_answer(network: CalibratedMember, file: Path) -> None:
+def _check_same_answer(network: CalibratedMember, file: Path, side: int = MODEL_SIDE) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(1)
     for photos in (1, 3):
-        pixels = random.integers(0, 256, (photos, MODEL_SIDE, MODEL_SIDE, 3), dtype=np.uint8)
+        pixels = random.integers(0, 256, (photos, side, side, 3), dtype=np.uint8)
         with torch.inference_mode():
             expected = network(torch.from_numpy(pixels)).numpy()
         found = session.run(None, {"pixels": pixels})[0]

@@ -14,20 +14,21 @@ import numpy as np
 import torch
 from PIL import Image
 
+from screening.stages.pixels import MODEL_SIDE
 from screening.training.networks import CalibratedMember, Member
 from screening.training.photo_cache import pixels_of_upload
 
 PHOTOS = 4
 
 
-def write_golden_photos(folder: Path, members: dict[str, Member], temperature: float) -> None:
+def write_golden_photos(folder: Path, members: dict[str, Member], temperature: float, side: int = MODEL_SIDE) -> None:
     """Write ``photo-<n>.jpg`` and ``golden.json``: photo to member to probabilities, as torch computes them."""
     folder.mkdir(exist_ok=True)
     answers: dict[str, dict[str, list[float]]] = {}
     for seed in range(PHOTOS):
         name = f"photo-{seed}.jpg"
         (folder / name).write_bytes(_drawn_photo(seed))
-        pixels = torch.from_numpy(pixels_of_upload((folder / name).read_bytes())[None])
+        pixels = torch.from_numpy(pixels_of_upload((folder / name).read_bytes(), side)[None])
         with torch.inference_mode():
             answers[name] = {
                 member: CalibratedMember(network, temperature).eval()(pixels)[0].tolist()

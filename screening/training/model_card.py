@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from screening.edges.release import Release
-from screening.training.ensemble import EnsembleRecipe, TrainingSet
+from screening.training.ensemble import TrainingSet
+from screening.training.recipe import EnsembleRecipe
 
 _CARD = """# Model card: release {name}
 

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from screening.edges.release import MemberOfRelease, Release, digest_of_members
-from screening.stages.pixels import MODEL_INPUT_VERSION, MODEL_SIDE
+from screening.stages.pixels import model_input_version
 from screening.training.calibrate import choose_cutoffs, ensemble_probabilities, fit_temperature, kind_weights
-from screening.training.ensemble import EnsembleRecipe, TrainingSet
+from screening.training.ensemble import TrainingSet
 from screening.training.evaluation.scored_photos import score_table
 from screening.training.evaluation.table import evaluation_table
 from screening.training.export import export_member, export_release_model
 from screening.training.golden import write_golden_photos
 from screening.training.model_card import write_model_card
 from screening.training.networks import Member
+from screening.training.recipe import EnsembleRecipe
 from screening.training.splits import TEST, VALIDATION
 
 
@@ -41,15 +42,16 @@ def build_release(
 
     print(f"release {name}: export {len(members)} members", flush=True)
     digests = [
-        export_member(member, temperature, spec.name, 1, repository)
+        export_member(member, temperature, spec.name, 1, repository, recipe.input_side)
         for member, spec in zip(members, recipe.members, strict=True)
     ]
     model = f"lesion_ensemble_{name}"
-    export_release_model(model, [(spec.name, 1) for spec in recipe.members], len(classes), repository)
+    pinned_versions = [(spec.name, 1) for spec in recipe.members]
+    export_release_model(model, pinned_versions, len(classes), repository, recipe.input_side)
     folder = repository / model
 
     by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
-    write_golden_photos(folder / "golden", by_name, temperature)
+    write_golden_photos(folder / "golden", by_name, temperature, recipe.input_side)
 
     print(f"release {name}: score {len(test)} test photos", flush=True)
     test_logits = member_logits(members, training_set.pixels, test)
@@ -73,8 +75,8 @@ def build_release(
         members=pinned,
         classes=classes.class_ids,
         taxonomy_version=classes.taxonomy.version,
-        model_input=MODEL_INPUT_VERSION,
-        input_shape=(MODEL_SIDE, MODEL_SIDE, 3),
+        model_input=model_input_version(recipe.input_side),
+        input_shape=(recipe.input_side, recipe.input_side, 3),
         cutoffs=asdict(cutoffs),
         weights_sha256=digest_of_members(pinned),
     )

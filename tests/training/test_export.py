@@ -229,7 +229,7 @@ def test_a_backbone_starts_from_the_weights_of_imagenet_with_a_head_of_its_own(t
 
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="architecture 'resnet1202': known are mobilenet_v2"):
+    with pytest.raises(SettingsError, match="architecture 'torchvision:resnet1202': torchvision knows no resnet1202"):
         build_backbone("resnet1202", CLASSES, tmp_path)
 
 

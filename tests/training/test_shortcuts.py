@@ -17,7 +17,6 @@ from screening.cutoffs import GradeCutoffs
 from screening.edges.release import load_release
 from screening.errors import ContractError
 from screening.taxonomy import load_taxonomy, load_training_classes
-from screening.training.evaluate import auc, bootstrap_interval
 from screening.training.shortcuts.answers import answer_of_release
 from screening.training.shortcuts.drawings import INK, PAINTED
 from screening.training.shortcuts.measure import (
@@ -25,11 +24,9 @@ from screening.training.shortcuts.measure import (
     ORIGINAL,
     Answers,
     ask_about_drawings,
-    auc_interval,
     auc_table,
     confounder_table,
     drawing_table,
-    mean_interval,
 )
 from screening.training.shortcuts.report import Shortcuts, as_markdown, write_report
 from tests.unit.skin_photos import BLUE_PEN, dyed, ring, skin_photo
@@ -175,33 +172,6 @@ def test_a_kind_of_photo_with_more_cancers_tells_them():
     table = confounder_table(corpus, truth, np.zeros(100)).set_index(["kind", "measure"])["value"]
 
     assert table["both", "auc of the kind alone"] == pytest.approx(0.8)
-
-
-def test_intervals_agree_with_those_that_resample_one_by_one():
-    random = np.random.default_rng(1)
-    groups = np.repeat(np.arange(60), 3)
-    truth = random.random(180) < 0.4
-    score = np.round(truth + random.normal(0, 1.2, 180), 1)  # with ties
-
-    quick = auc_interval(truth, score, groups)
-    plain = bootstrap_interval(lambda rows: auc(truth[rows], score[rows]), groups)
-    assert np.allclose(quick, plain, atol=0.02)
-
-    quick = mean_interval(score, groups)
-    plain = bootstrap_interval(lambda rows: float(score[rows].mean()), groups)
-    assert np.allclose(quick, plain, atol=0.04)
-
-
-def test_an_auc_of_one_answer_only_has_no_interval():
-    assert np.isnan(auc_interval(np.array([True, True]), np.array([0.1, 0.2]), np.array([0, 1]))).all()
-
-
-def test_photos_of_one_patient_make_a_wider_interval_than_as_many_people():
-    values = np.repeat([0.0, 1.0, 0.0, 1.0], 25)
-
-    of_four, of_all = (mean_interval(values, groups) for groups in (np.repeat(range(4), 25), np.arange(100)))
-
-    assert of_four[1] - of_four[0] > 2 * (of_all[1] - of_all[0])
 
 
 def test_the_report_says_whether_what_is_wanted_is_kept(corpus, pixels, tmp_path):

@@ -25,11 +25,7 @@ WALLS: dict[str, set[str]] = {
     "tasks": {"contracts", "cutoffs", "errors", "taxonomy", "settings", "stages", "edges", "reports"},
     "training": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges"},
 }
-<<<<<<< HEAD
-ENDS = {"cli", "corpus_cli", "quality_cli", "shortcuts_cli"}
-=======
-ENDS = {"cli", "corpus_cli", "evaluate_cli", "quality_cli"}
->>>>>>> 58c580d (screening evaluate: one report of how well a release, or any model's answers, do on kept-out photos)
+ENDS = {"cli", "corpus_cli", "evaluate_cli", "quality_cli", "recipes_cli", "shortcuts_cli"}
 """Imported by nobody else in the package, so they may import all of it."""
 
 # Library → the folders that may import it: each is expensive, or belongs to one side of a wall.
@@ -40,29 +36,27 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "lightning": ("screening/training",),
     "sklearn": ("screening/training",),
     "scipy": ("screening/training",),
-    "matplotlib": ("screening/training",),
     "onnxruntime": ("screening/training", "screening/stages/quality/network.py"),
     "boto3": ("screening/edges", "infra"),
     "botocore": ("screening/edges", "infra"),
     "tritonclient": ("screening/edges", "infra"),
     "psycopg2": ("infra",),
     "psutil": ("infra",),
-<<<<<<< HEAD
-    "typer": ("screening/cli.py", "screening/corpus_cli.py", "screening/quality_cli.py", "screening/shortcuts_cli.py"),
-    "jinja2": ("screening/reports",),
-=======
     "captum": ("screening/training",),
     "matplotlib": ("screening/training",),
     "mlflow": ("screening/training",),
     "onnx": ("screening/training",),
+    "safetensors": ("screening/training",),
+    "timm": ("screening/training",),
     "typer": (
         "screening/cli.py",
         "screening/corpus_cli.py",
         "screening/evaluate_cli.py",
         "screening/quality_cli.py",
+        "screening/recipes_cli.py",
+        "screening/shortcuts_cli.py",
     ),
     "jinja2": ("screening/reports", "screening/training/evaluation"),
->>>>>>> 58c580d (screening evaluate: one report of how well a release, or any model's answers, do on kept-out photos)
 }
 
 

@@ -28,6 +28,15 @@ def share(hit: np.ndarray, among: np.ndarray) -> Statistic:
     return statistic
 
 
+def mean(values: np.ndarray) -> Statistic:
+    """Mean over the photos."""
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        return _ratio(weights @ values, weights.sum(axis=1))
+
+    return statistic
+
+
 def auc(truth: np.ndarray, score: np.ndarray) -> Statistic:
     """Area under the ROC curve: the share of pairs in the right order."""
     counted = _by_score(truth, score)

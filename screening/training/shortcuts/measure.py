@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,8 @@ from screening.cutoffs import GradeCutoffs
 from screening.stages.grading import grade_risk
 from screening.taxonomy import TrainingClasses
 from screening.training.corpus import CLINICAL
-from screening.training.evaluate import RESAMPLES, auc
+from screening.training.evaluation.measures import Statistic, auc, mean
+from screening.training.evaluation.resampling import RESAMPLES, draw_patients
 from screening.training.shortcuts.answers import Answer
 from screening.training.shortcuts.drawings import DRAWINGS, INK, PAINTED, Drawing, look_at
 
@@ -158,21 +159,9 @@ def drawing_table(answers: Answers, cutoffs: GradeCutoffs, resamples: int = RESA
                     ("flips up", steps > 0),
                     ("flips down", steps < 0),
                 ):
-                    mean = values.mean(axis=0)[here]
-                    low, high = mean_interval(mean, patients[here], resamples=resamples)
-                    rows.append((kind, name, group, measure, int(here.sum()), float(mean.mean()), low, high))
+                    found = draw_patients(patients[here], resamples).measure(mean(values.mean(axis=0)[here]))
+                    rows.append((kind, name, group, measure, int(here.sum()), *astuple(found)))
     return pd.DataFrame(rows, columns=["kind", "drawing", "photos", "measure", "n", "value", "low", "high"])
-
-
-def mean_interval(
-    values: np.ndarray, groups: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Percentile 95 % interval of a mean, resampling whole groups (patients): as ``bootstrap_interval``, all at once."""
-    _, place = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(place, weights=values), np.bincount(place)
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), resamples)
-    low, high = np.percentile((drawn @ sums) / (drawn @ sizes), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _severities(grades: np.ndarray, cutoffs: GradeCutoffs) -> np.ndarray:
@@ -205,13 +194,12 @@ def auc_table(answers: Answers, resamples: int = RESAMPLES) -> pd.DataFrame:
                 "auc dangerous": (truth == 2, scores[:, 2]),
             }
             for measure, (is_case, score) in measures.items():
-                low, high = auc_interval(is_case[here], score[here], patients[here], resamples=resamples)
-                rows.append((kind, part, measure, len(here), auc(is_case[here], score[here]), low, high))
+                found = draw_patients(patients[here], resamples).measure(auc(is_case[here], score[here]))
+                rows.append((kind, part, measure, len(here), *astuple(found)))
             benign = here[truth[here] == 0]
             if len(benign):
-                mean = scores[benign, 1:].sum(axis=1)
-                interval = mean_interval(mean, patients[benign], resamples=resamples)
-                rows.append((kind, part, "mean p at risk of benign", len(benign), float(mean.mean()), *interval))
+                found = draw_patients(patients[benign], resamples).measure(mean(scores[benign, 1:].sum(axis=1)))
+                rows.append((kind, part, "mean p at risk of benign", len(benign), *astuple(found)))
     return pd.DataFrame(rows, columns=["kind", "photos", "measure", "n", "value", "low", "high"])
 
 
@@ -231,45 +219,17 @@ def confounder_table(
     patients, is_case = corpus["patient"].to_numpy(), truth > 0
     rows: list[tuple[str, str, int, float, float, float]] = []
 
-    def add(kind: str, measure: str, here: np.ndarray, statistic: Callable[[], tuple[float, float, float]]) -> None:
-        rows.append((kind, measure, int(here.sum()), *statistic()))
-
-    def share(here: np.ndarray) -> tuple[float, float, float]:
-        values = is_case[here].astype(float)
-        return float(values.mean()), *mean_interval(values, patients[here], resamples=resamples)
-
-    def told_by(score: np.ndarray, here: np.ndarray) -> tuple[float, float, float]:
-        interval = auc_interval(is_case[here], score[here], patients[here], resamples=resamples)
-        return auc(is_case[here], score[here]), *interval
+    def add(kind: str, measure: str, here: np.ndarray, statistic: Statistic) -> None:
+        found = draw_patients(patients[here], resamples).measure(statistic)
+        rows.append((kind, measure, int(here.sum()), found.value, found.low, found.high))
 
     for kind, of_kind in _kinds(corpus):
-        add(kind, "auc of ink alone", of_kind, partial(told_by, ink, of_kind))
+        add(kind, "auc of ink alone", of_kind, auc(is_case[of_kind], ink[of_kind]))
         for name, part in (("with ink", of_kind & (ink >= INK_FROM)), ("without ink", of_kind & (ink < INK_FROM))):
             if part.any():
-                add(kind, f"malignant, {name}", part, partial(share, part))
-        add(kind, "malignant", of_kind, partial(share, of_kind))
+                add(kind, f"malignant, {name}", part, mean(is_case[part]))
+        add(kind, "malignant", of_kind, mean(is_case[of_kind]))
     everything = np.full(len(corpus), True)
     is_clinical = (corpus["kind"] == CLINICAL).to_numpy().astype(float)
-    add("both", "auc of the kind alone", everything, partial(told_by, is_clinical, everything))
+    add("both", "auc of the kind alone", everything, auc(is_case, is_clinical))
     return pd.DataFrame(rows, columns=["kind", "measure", "n", "value", "low", "high"])
-
-
-def auc_interval(
-    is_case: np.ndarray, score: np.ndarray, groups: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Percentile 95 % interval of an AUC, resampling whole groups: as ``bootstrap_interval``, sorted only once."""
-    if is_case.all() or not is_case.any():
-        return float("nan"), float("nan")
-    _, place = np.unique(groups, return_inverse=True)
-    number = int(place.max()) + 1
-    times = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), resamples)
-    order = np.argsort(score, kind="stable")
-    weights = times[:, place[order]].astype(float)
-    starts = np.flatnonzero(np.append(True, np.diff(score[order]) > 0))
-    cases = np.add.reduceat(weights * is_case[order], starts, axis=1)
-    others = np.add.reduceat(weights * ~is_case[order], starts, axis=1)
-    below = others.cumsum(axis=1) - others / 2
-    pairs = cases.sum(axis=1) * others.sum(axis=1)
-    drawn = pairs > 0
-    low, high = np.percentile((cases * below).sum(axis=1)[drawn] / pairs[drawn], [2.5, 97.5])
-    return float(low), float(high)

@@ -1,0 +1,31 @@
+"""Which photos a member learns from, and which it is judged on after each epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from screening.training.recipe import Fold
+from screening.training.splits import TRAIN, VALIDATION
+
+SHUFFLE = 0
+"""Seed of the folds: the same for every member, else the folds of two members would overlap."""
+
+
+def rows_of_member(
+    corpus: pd.DataFrame, side: pd.Series, group: pd.Series, fold: Fold | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers that the member learns from, and those that it is judged on.
+
+    Without a fold these are the sides of the split. With one, the training side is cut by group, each fold with every
+    source and disease in proportion; the member is judged on the fold that it does not see, and the validation side stays
+    unseen by all members, for calibration.
+    """
+    train = np.flatnonzero(side == TRAIN)
+    if fold is None:
+        return train, np.flatnonzero(side == VALIDATION)
+    strata = (corpus["source"] + "/" + corpus["label"].astype(str)).to_numpy()[train]
+    folds = StratifiedGroupKFold(n_splits=fold.of, shuffle=True, random_state=SHUFFLE)
+    seen, left_out = list(folds.split(train, strata, group.to_numpy()[train]))[fold.number]
+    return train[seen], train[left_out]
