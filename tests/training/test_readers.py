@@ -4,7 +4,9 @@ import pytest
 
 from screening.contracts import LabelStrength, PhotoKind
 from screening.errors import ContractError, MissingError
+from screening.taxonomy import load_taxonomy
 from screening.training.readers import read_source, recognise_layout
+from screening.training.readers.class_folders import DERMOFIT_CLASSES
 from tests.training.labelled_photos import a_csv, a_photo
 
 
@@ -88,6 +90,11 @@ def test_dermofit_has_a_folder_per_lesion_and_masks_that_are_no_photos(tmp_path:
         ("ML", "melanocytic nevus", "ML/A7", "A7.png"),
     ]
     assert {p.strength for p in photos} == {LabelStrength.CONSENSUS}
+
+
+@pytest.mark.parametrize("name", DERMOFIT_CLASSES.values())
+def test_the_taxonomy_knows_what_dermofit_calls_its_folders(name: str) -> None:
+    assert load_taxonomy().of_label(name).id
 
 
 def test_ham10000_is_read_as_published(tmp_path: Path) -> None:
