@@ -61,9 +61,9 @@ demo: setup ## a whole night on this machine (PHOTOS=DIR: your own photos)
 check: setup ## ruff and mypy
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
-	@.venv/bin/mypy --exclude '(^|/)training/' screening infra tests dags
+	@.venv/bin/mypy --exclude '(^|/)training(/|_speed)' screening infra tests dags
 	@if [ -e $(TRAINING) ]; then \
-	  .venv-training/bin/mypy screening/training $(wildcard tests/training); \
+	  .venv-training/bin/mypy screening/training $(wildcard tests/training) tests/benchmarks/training_speed.py; \
 	else \
 	  echo "screening/training: types not checked, which takes torch: make setup-training"; \
 	fi

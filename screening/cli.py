@@ -22,10 +22,12 @@ from rich.table import Table
 
 from infra.local.errors import StackError
 from screening.corpus_cli import app as corpus_app
+from screening.cutoffs_cli import cutoffs_app
 from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
 from screening.evaluate_cli import evaluate
 from screening.quality_cli import app as quality_app
 from screening.recipes_cli import app as recipes_app
+from screening.release_cli import release_app
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
 from screening.shortcuts_cli import shortcuts
 
@@ -300,6 +302,8 @@ def _print_answer(answer: dict[str, Any], names: Mapping[str, str]) -> None:
         console.print("  grade     not graded")
         return
     console.print(f"  grade     [bold]{answer['grade']}[/bold], most like {names[answer['disease']]}")
+    for warning in answer["warnings"]:
+        console.print(f"  warning   {warning}", style="yellow")
     console.print(f"  referral  {answer['referral']}")
     likeliest = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
     for disease, probability in likeliest:
@@ -317,25 +321,20 @@ def train(
     weights_dir: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")],
     work: Annotated[Path, typer.Option(help="Folder for the pixel cache, the frozen split and checkpoints.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a recipe file.")] = "first_ensemble",
-    release: Annotated[
-        str | None, typer.Option(help="Release to write when the members are trained, as r0002.")
-    ] = None,
-    model_repository: Annotated[Path, typer.Option(help="Where the release goes.")] = Path("model_repository"),
 ) -> None:
-    """Fine-tune the members of an ensemble and freeze them into a release; killed, it resumes. Needs .venv-training."""
+    """Train the members of a recipe; killed, it resumes. `screening release build` freezes them. Needs .venv-training."""
     try:
         from screening.tasks.context import code_revision
         from screening.training.ensemble import fit_ensemble, prepare_training_set
         from screening.training.recipe import load_recipe
-        from screening.training.release import build_release
     except ImportError as error:
         raise MissingError(
             f"{error.name} is not installed here; training runs as .venv-training/bin/screening train"
         ) from error
     loaded = load_recipe(recipe)
     training_set = prepare_training_set(loaded, photos, weights_dir, work)
-    members = fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
-    if release:
-        made_on = datetime.now(UTC).date()
-        folder = build_release(release, loaded, training_set, members, model_repository, made_on)
-        console.print(f"release {release} in {folder}")
+    fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
+
+
+app.add_typer(cutoffs_app(_triton), name="cutoffs")
+app.add_typer(release_app(_triton), name="release")

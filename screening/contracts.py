@@ -28,6 +28,12 @@ GRADES = (RiskGrade.LOW_RISK, RiskGrade.HIGH_RISK, RiskGrade.DANGEROUS)
 """The order of severity, and of every array with one column per grade."""
 
 
+EVERYBODY = "everybody"
+"""The group of a photo whose skin type is unknown, or has too few validation photos for limits of its own."""
+SKIN_TYPES = {1: "I-II", 2: "I-II", 3: "III-IV", 4: "III-IV", 5: "V-VI", 6: "V-VI"}
+"""Groups of Fitzpatrick's skin types, as Daneshjou et al. 2022 report them."""
+
+
 class Verdict(StrEnum):
     """What the quality filters say of a photo."""
 
@@ -347,6 +353,14 @@ PREDICTIONS = Contract(
         Column("weights_sha256", _TEXT, "digest of the member's ONNX file; of all of them for `ensemble`"),
         Column("release", _TEXT, "the release that answered"),
         Column("probabilities", pa.list_(_P), "calibrated, in the order of the release's classes", "0..1"),
+        Column(
+            "outlier_distance",
+            pa.float64(),
+            "how far the photo is from the training photos, as the member sees it; null when the release does not say",
+            "1 = median",
+            nullable=True,
+            low=0,
+        ),
     ),
 )
 
@@ -377,7 +391,34 @@ def grades_contract(class_ids: tuple[str, ...]) -> Contract:
                 low=0,
                 high=1.0 + 1e-9,
             ),
-            Column("verdict", _TEXT, "of the quality filters", words=("usable", "flagged")),
+            Column(
+                "prediction_set",
+                pa.list_(_TEXT),
+                "diseases that together hold the true one with the release's coverage, likeliest first; null when the "
+                "release does not say",
+                nullable=True,
+            ),
+            Column(
+                "outlier_distance",
+                pa.float64(),
+                "how far the photo is from the training photos, mean of the members; null when the release does not say",
+                "1 = median",
+                nullable=True,
+                low=0,
+            ),
+            Column(
+                "is_outlier",
+                pa.bool_(),
+                "outlier_distance reaches the release's cut-off; null when the release does not say",
+                nullable=True,
+            ),
+            Column("warnings", pa.list_(_TEXT), "codes of why the answer needs a person's eye; empty when nothing"),
+            Column(
+                "verdict",
+                _TEXT,
+                "of the quality filters; flagged also where there is a warning",
+                words=("usable", "flagged"),
+            ),
             Column("release", _TEXT, "the release that answered"),
             Column("weights_sha256", _TEXT, "digest over the members' weights"),
             Column("cutoffs_version", _TEXT, "version of the grade cut-offs"),
@@ -389,11 +430,20 @@ def grades_contract(class_ids: tuple[str, ...]) -> Contract:
 
 
 def grades_contract_of(column_names: Sequence[str]) -> Contract:
-    """The contract of a table of grades that another release may have written, whose classes are told by its columns."""
+    """The contract of a table of grades that another release may have written, whose classes are told by its columns.
+
+    A night before releases told the limits of their answers has none of ``_LIMITS``.
+    """
     of_grades = {f"p_{grade}" for grade in GRADES}
-    return grades_contract(
+    contract = grades_contract(
         tuple(name.removeprefix("p_") for name in column_names if name.startswith("p_") and name not in of_grades)
     )
+    if set(_LIMITS) & set(column_names):
+        return contract
+    return replace(contract, columns=tuple(c for c in contract.columns if c.name not in _LIMITS))
+
+
+_LIMITS = ("prediction_set", "outlier_distance", "is_outlier", "warnings")
 
 
 REFERRALS = Contract(

@@ -1,5 +1,4 @@
 """The commands `screening corpus …`: build a corpus of labelled photos, split it, and put a split to the test."""
-# ruff: noqa: PLC0415 - a command loads what it needs when it runs
 
 from __future__ import annotations
 

@@ -32,6 +32,29 @@ class GradeCutoffs:
 
 
 @dataclass(frozen=True)
+class PredictionSets:
+    """Lowest probability with which a disease belongs to the prediction set of a photo (split conformal prediction).
+
+    ``coverage`` is the share of photos whose set should hold the true disease, for each grade of it. ``lowest``: group of
+    skin types to grade of the disease to probability. Chosen on validation photos: docs/decisions/0016.
+    """
+
+    coverage: float
+    lowest: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class AnswerLimits:
+    """What a release knows of the limits of its answers; None where it knows nothing, as older ones do.
+
+    ``outlier_cutoff``: distance from the training photos from which on a photo is unlike them.
+    """
+
+    outlier_cutoff: float | None = None
+    prediction_sets: PredictionSets | None = None
+
+
+@dataclass(frozen=True)
 class QualityCutoffs:
     """Where a measure of the table ``quality`` becomes an issue of a photo.
 

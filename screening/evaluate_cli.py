@@ -50,7 +50,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  # each is an option of the command
 ) -> None:
     """Measure a release on photos kept out of training: one HTML report and a JSON. Needs .venv-training."""
     try:
-        from screening.training.evaluation.whole_report import Request, write_report  # noqa: PLC0415  # torch is slow to load
+        from screening.training.evaluation.whole_report import Request, write_report  # torch is slow to load
     except ImportError as error:
         raise MissingError(
             f"{error.name} is not installed here; evaluation runs as .venv-training/bin/screening evaluate"

@@ -15,7 +15,7 @@ from screening.errors import MissingError, SettingsError
 from screening.settings import load_settings
 
 if TYPE_CHECKING:
-    from screening.stages.quality.fit import Fit, Share
+    from screening.stages.quality.fit import Fit
 
 app = typer.Typer(no_args_is_help=True, help="Photo quality: cut-offs of one's own.")
 console = Console()
@@ -98,8 +98,8 @@ def _print_fit(fitted: Fit) -> None:
         for rule, kept_out in fitted.kept_out.items():
             same, hit, passed = fitted.same_photos[rule], kept_out.sensitivity, kept_out.specificity
             table.add_row(
-                rule, str(hit.n), _percent(hit), f"{same.sensitivity.share:.0%}",
-                str(passed.n), _percent(passed), f"{same.specificity.share:.0%}",
+                rule, str(hit.n), hit.text, f"{same.sensitivity.share:.0%}",
+                str(passed.n), passed.text, f"{same.specificity.share:.0%}",
             )  # fmt: skip
         console.print(table)
         _say(f"On photos kept out of the fit ({fitted.folds} folds), with 95 % Wilson intervals.")
@@ -110,11 +110,6 @@ def _print_fit(fitted: Fit) -> None:
             _say(f"changed: {cutoff} from {was:g} to {now:g}" + ("" if cutoff in fitted.kept_out else ", moved along"))
     for rule, reason in fitted.not_fitted.items():
         _say(f"not fitted: {rule}: {reason}")
-
-
-def _percent(share: Share) -> str:
-    low, high = share.interval
-    return f"{share.share:.0%} ({100 * low:.0f}–{100 * high:.0f})"
 
 
 def _say(text: str) -> None:

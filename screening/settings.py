@@ -2,7 +2,7 @@
 
 Every field is the environment variable ``SCREENING_<FIELD>``; an empty one counts as not set. Reading touches no
 network, and of the disk only the definition of a time zone. Clinical limits are not here: quality cut-offs are code
-(``screening/cutoffs.py``) or a site's own reviewed file, grade cut-offs belong to a release.
+(``screening/cutoffs.py``), grade cut-offs belong to a release; a site may have its own reviewed file of either.
 """
 
 from __future__ import annotations
@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     )
     advice_messages: str = Field(
         default="en", description="language of the retake advice, en or es, or a file of one's own messages (YAML)"
+    )
+    grade_cutoffs: str | None = Field(
+        default=None, description="file of a site's own grade cut-offs (YAML); empty: those of the release"
+    )
+    heat_maps: bool = Field(
+        default=True, description="draw where the networks look, for each photo that is not graded low risk"
     )
     same_picture_days: int = Field(
         default=30, ge=0, le=366, description="nights back in which a picture that was sent before is looked for"

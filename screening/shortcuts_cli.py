@@ -27,8 +27,9 @@ def shortcuts(  # noqa: PLR0913, PLR0917 — the options of a command
     """Draw ink, hair, rulers, borders … on kept-out photos and measure how the grade follows. Needs .venv-training."""
     # Here and not at the top: torch loads only for this command, and is not in every environment.
     try:
-        from screening.training.ensemble import load_recipe, prepare_training_set  # noqa: PLC0415
-        from screening.training.shortcuts.run import measure_shortcuts  # noqa: PLC0415
+        from screening.training.ensemble import prepare_training_set
+        from screening.training.recipe import load_recipe
+        from screening.training.shortcuts.run import measure_shortcuts
     except ImportError as error:
         raise MissingError(
             f"{error.name} is not installed here; it runs as .venv-training/bin/screening shortcuts"

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
@@ -47,11 +47,27 @@ _Photo = tuple[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Inferred:
-    """What the members say of one photo: ``probabilities``, shape (members, classes), 0..1, or why there are none."""
+    """What the members say of one photo: ``probabilities``, shape (members, classes), 0..1, or why there are none.
+
+    ``distances``: shape (members,), how far the photo is from the training photos; None where the release does not say.
+    ``heat_maps``: for each member that has one, where it sees each disease, shape (classes, rows, columns); empty where
+    they were not asked for.
+    """
 
     photo_id: str
     probabilities: np.ndarray | None
     error: str | None
+    distances: np.ndarray | None = None
+    heat_maps: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The tensors of one photo, before anybody looked at them; as ``Inferred``."""
+
+    probabilities: np.ndarray
+    distances: np.ndarray | None
+    heat_maps: tuple[np.ndarray, ...]
 
 
 class _RefusedError(Exception):
@@ -72,10 +88,11 @@ class ModelServer:
         attempts: tries per request.
         in_flight: requests at once.
         batch_photos: photos per request.
+        with_heat_maps: ask for the heat maps, too, of those members that have them.
         wait_s: seconds to wait after so many failures of a request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a client of a busy server is told, each by its name
         self,
         url: str,
         release: Release,
@@ -84,6 +101,7 @@ class ModelServer:
         attempts: int,
         in_flight: int,
         batch_photos: int,
+        with_heat_maps: bool = False,
         wait_s: Callable[[int], float] = backoff.wait_s,
     ) -> None:
         self._url = url
@@ -92,6 +110,13 @@ class ModelServer:
         self._attempts = attempts
         self._in_flight = in_flight
         self._batch_photos = batch_photos
+        self._outputs = [
+            output
+            for member in release.members
+            for output in (member.output, member.distance_output, with_heat_maps and member.heat_maps_output)
+            if output
+        ]
+        self._with_heat_maps = with_heat_maps
         self._wait_s = wait_s
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="triton")
         self._of_thread = threading.local()
@@ -227,7 +252,7 @@ class ModelServer:
         if not batch:
             return []
         try:
-            probabilities = self._ask(np.stack([pixels for _, pixels in batch]), heal=True)
+            given = self._ask(np.stack([pixels for _, pixels in batch]), heal=True)
         except _RefusedError as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
@@ -236,14 +261,16 @@ class ModelServer:
             if not was_refused:
                 return self._answer_halving(batch, was_refused=True)
             return [Inferred(batch[0][0], None, str(error))]
-        return [self._checked(photo_id, answer) for (photo_id, _), answer in zip(batch, probabilities, strict=True)]
+        return [self._checked(photo_id, answer) for (photo_id, _), answer in zip(batch, given, strict=True)]
 
-    def _checked(self, photo_id: str, answer: np.ndarray) -> Inferred:
+    def _checked(self, photo_id: str, answer: _Answer) -> Inferred:
         problem = self._problem(answer)
-        return Inferred(photo_id, None, problem) if problem else Inferred(photo_id, answer, None)
+        if problem:
+            return Inferred(photo_id, None, problem)
+        return Inferred(photo_id, answer.probabilities, None, answer.distances, answer.heat_maps)
 
-    def _ask(self, pixels: np.ndarray, *, heal: bool, is_canary: bool = False) -> np.ndarray:
-        """Ask until there is an answer, of shape (photos, members, classes), or no hope.
+    def _ask(self, pixels: np.ndarray, *, heal: bool, is_canary: bool = False) -> list[_Answer]:
+        """Ask until there is an answer for each photo, or no hope.
 
         Raises:
             _RefusedError: these photos are to blame.
@@ -252,7 +279,7 @@ class ModelServer:
         failures = 0
         while True:
             try:
-                result = self._request(self._release.model, pixels)
+                result = self._request(self._release.model, pixels, outputs=self._outputs)
                 break
             except InferenceServerException as error:
                 failures += 1
@@ -278,17 +305,31 @@ class ModelServer:
             ContractError: it calls the canary invalid: it serves another model than the release says.
         """
         try:
-            self._request(self._release.model, _canary_pixels(self._release))
+            self._request(self._release.model, _canary_pixels(self._release), outputs=self._outputs)
         except InferenceServerException as error:
             if _status(error) == _INVALID:
                 raise ContractError(f"{self._name} does not fit the release: {error.message()}") from error
             return False
         return True
 
-    def _request(self, model: str, pixels: np.ndarray, version: str = "", timeout_s: float | None = None) -> Any:
+    def _request(
+        self,
+        model: str,
+        pixels: np.ndarray,
+        version: str = "",
+        timeout_s: float | None = None,
+        outputs: Sequence[str] = (),
+    ) -> Any:
+        """One request; only ``outputs`` come back, or every one when none is named."""
         tensor = triton_grpc.InferInput("pixels", list(pixels.shape), "UINT8")
         tensor.set_data_from_numpy(pixels)
-        return self._client().infer(model, [tensor], model_version=version, client_timeout=timeout_s or self._timeout_s)
+        return self._client().infer(
+            model,
+            [tensor],
+            model_version=version,
+            outputs=[triton_grpc.InferRequestedOutput(output) for output in outputs] or None,
+            client_timeout=timeout_s or self._timeout_s,
+        )
 
     def _client(self) -> triton_grpc.InferenceServerClient:
         """The calling thread's own client; to make one connects nowhere yet."""
@@ -297,21 +338,38 @@ class ModelServer:
             self._clients.append(self._of_thread.client)
         return self._of_thread.client
 
-    def _tensors(self, result: Any, photos: int) -> np.ndarray:
-        """Every member's output, stacked to shape (photos, members, classes)."""
-        expected = (photos, len(self._release.classes))
-        answers = []
-        for member in self._release.members:
-            answer = result.as_numpy(member.output)
-            if answer is None or answer.shape != expected:
-                found = "nothing" if answer is None else f"shape {answer.shape}"
-                raise ContractError(f"{self._name}: {member.output} is {found}, expected shape {expected}")
-            answers.append(answer)
-        return np.stack(answers, axis=1)
+    def _tensors(self, result: Any, photos: int) -> list[_Answer]:
+        """Every member's outputs, photo by photo."""
+        members, classes = self._release.members, len(self._release.classes)
 
-    def _problem(self, answer: np.ndarray) -> str | None:
+        def tensor(output: str, shape: tuple[int | None, ...]) -> np.ndarray:
+            answer = result.as_numpy(output)
+            if answer is None or _unlike(answer.shape, (photos, *shape)):
+                found = "nothing" if answer is None else f"shape {answer.shape}"
+                expected = str((photos, *shape)).replace("None", "any")
+                raise ContractError(f"{self._name}: {output} is {found}, expected shape {expected}")
+            return np.asarray(answer)
+
+        probabilities = np.stack([tensor(m.output, (classes,)) for m in members], axis=1)
+        of_members = [tensor(m.distance_output, (1,))[:, 0] for m in members if m.distance_output]
+        distances = np.stack(of_members, axis=1) if len(of_members) == len(members) else None
+        heat_maps = [
+            tensor(m.heat_maps_output, (classes, None, None))
+            for m in members
+            if m.heat_maps_output and self._with_heat_maps
+        ]
+        return [
+            _Answer(probabilities[i], None if distances is None else distances[i], tuple(maps[i] for maps in heat_maps))
+            for i in range(photos)
+        ]
+
+    def _problem(self, answer: _Answer) -> str | None:
         """What is wrong with the members' answers for one photo."""
-        for member, probabilities in zip(self._release.members, answer, strict=True):
+        for place, member in enumerate(self._release.members):
+            distance = 0.0 if answer.distances is None else answer.distances[place]
+            if not (np.isfinite(distance) and distance >= 0):
+                return f"{member.name} gave the distance {distance:.3g}, expected a number from 0"
+        for member, probabilities in zip(self._release.members, answer.probabilities, strict=True):
             if not np.isfinite(probabilities).all():
                 return f"{member.name} gave values that are not finite"
             total = float(probabilities.sum())
@@ -350,6 +408,11 @@ def _canary_pixels(release: Release) -> np.ndarray:
     down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
     across = np.broadcast_to(np.linspace(0, 255, width)[None, :], (height, width))
     return np.stack([down, across, (down + across) / 2], axis=-1).astype(np.uint8)[None]
+
+
+def _unlike(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    """Whether a shape is another; None stands for any number."""
+    return len(shape) != len(expected) or any(w not in (None, n) for n, w in zip(shape, expected, strict=True))
 
 
 def _status(error: InferenceServerException) -> str:

@@ -115,6 +115,11 @@ def working_copy(run_id: str, photo_id: str) -> str:
     return f"{run_prefix(run_id)}working/{photo_id}.jpg"
 
 
+def heat_map(run_id: str, photo_id: str) -> str:
+    """Key of the picture of where the networks look in a photo: as private as the working copy beside it."""
+    return f"{run_prefix(run_id)}heat-maps/{photo_id}.jpg"
+
+
 def report(night: date, name: str) -> str:
     """Key of a file of a night's report; ``name`` may hold slashes."""
     return f"reports/night={night.isoformat()}/{name}"

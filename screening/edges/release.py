@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from screening.contracts import EVERYBODY, GRADES
 from screening.errors import ContractError, MissingError
 
 _NAME = re.compile(r"r[0-9]{4,}")
@@ -25,12 +26,23 @@ _VERSION = re.compile(r"[1-9][0-9]*")
 
 @dataclass(frozen=True)
 class MemberOfRelease:
-    """One CNN, pinned: ``version`` is its folder, ``output`` the tensor of the ensemble that holds its answer."""
+    """One CNN, pinned: ``version`` is its folder, ``output`` the tensor of the ensemble that holds its answer.
+
+    ``distance_output`` holds how far a photo is from those of the training, ``heat_maps_output`` where each disease is
+    seen; None where the member does not say so: older releases, and networks without a pooled map of features.
+    """
 
     name: str
     version: str
     weights_sha256: str
     output: str
+    distance_output: str | None = None
+    heat_maps_output: str | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All its tensors in the ensemble."""
+        return tuple(o for o in (self.output, self.distance_output, self.heat_maps_output) if o)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,9 @@ class Release:
 
     ``model`` is the Triton ensemble, ``classes`` are nodes of the release's own taxonomy in the order of every member's
     answer, ``model_input`` the version of the function that made the pixels, ``cutoffs`` what the grading stage makes its
-    cut-offs of, ``weights_sha256`` the ``digest_of_members``.
+    cut-offs of, ``weights_sha256`` the ``digest_of_members``. ``outlier_cutoff`` is the mean distance of the members from
+    which on a photo is unlike those of the training, ``prediction_sets`` what the grading stage makes its prediction
+    sets of; None in releases that do not know.
     """
 
     name: str
@@ -51,6 +65,18 @@ class Release:
     input_shape: tuple[int, int, int]
     cutoffs: Mapping[str, Any]
     weights_sha256: str
+    outlier_cutoff: float | None = None
+    prediction_sets: Mapping[str, Any] | None = None
+
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether its members say how far a photo is from those of the training."""
+        return self.outlier_cutoff is not None
+
+    @property
+    def tells_heat_maps(self) -> bool:
+        """Whether a member says where it sees a disease."""
+        return any(m.heat_maps_output for m in self.members)
 
 
 def load_release(model_repository: str, name: str | None) -> Release:
@@ -148,11 +174,15 @@ def _parse(fields: Any, name: str) -> Release:
         input_shape=(height, width, channels),
         cutoffs=cutoffs,
         weights_sha256=_text(fields, "weights_sha256", file, _SHA256),
+        outlier_cutoff=_outlier_cutoff(fields, members, file),
+        prediction_sets=_prediction_sets(fields, file),
     )
     if not all(isinstance(c, str) and c for c in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
         raise ContractError(f"{file}: classes are {list(classes)}, expected at least two different names")
-    for column in ("name", "output"):
-        values = [getattr(m, column) for m in members]
+    for column, values in (
+        ("name", [m.name for m in members]),
+        ("output", [output for m in members for output in m.outputs]),
+    ):
         if len(set(values)) != len(values):
             raise ContractError(f"{file}: two members have the same {column}: {values}")
     if release.weights_sha256 != digest_of_members(members):
@@ -170,7 +200,42 @@ def _parse_member(fields: Any, file: str) -> MemberOfRelease:
         version=_text(fields, "version", file, _VERSION),
         weights_sha256=_text(fields, "weights_sha256", file, _SHA256),
         output=_text(fields, "output", file),
+        distance_output=_text(fields, "distance_output", file) if fields.get("distance_output") else None,
+        heat_maps_output=_text(fields, "heat_maps_output", file) if fields.get("heat_maps_output") else None,
     )
+
+
+def _outlier_cutoff(fields: dict[str, Any], members: Sequence[MemberOfRelease], file: str) -> float | None:
+    cutoff = fields.get("outlier_cutoff")
+    if cutoff is None:
+        return None
+    if isinstance(cutoff, bool) or not isinstance(cutoff, (int, float)) or not cutoff > 0:
+        raise ContractError(f"{file}: outlier_cutoff is {cutoff!r}, expected a number over 0")
+    if silent := [m.name for m in members if m.distance_output is None]:
+        raise ContractError(f"{file}: outlier_cutoff is {cutoff}, but {', '.join(silent)} has no distance_output")
+    return float(cutoff)
+
+
+def _prediction_sets(fields: dict[str, Any], file: str) -> Mapping[str, Any] | None:
+    """Coverage, and limits by group of skin types and grade: those of everybody at least."""
+    found = fields.get("prediction_sets")
+    if found is None:
+        return None
+    wanted = f"coverage, and lowest with every grade's probability for {EVERYBODY!r}"
+    lowest = found.get("lowest") if isinstance(found, dict) else None
+    if not isinstance(lowest, dict) or EVERYBODY not in lowest or set(found) != {"coverage", "lowest"}:
+        raise ContractError(f"{file}: prediction_sets is {found!r}, expected {wanted}")
+    for of_group in lowest.values():
+        numbers = of_group.values() if isinstance(of_group, dict) else ()
+        grades = set(of_group) if isinstance(of_group, dict) else set()
+        if grades != {str(g) for g in GRADES} or not all(_is_probability(n) for n in (*numbers, found["coverage"])):
+            raise ContractError(f"{file}: prediction_sets is {found!r}, expected {wanted}")
+    sets: Mapping[str, Any] = found
+    return sets
+
+
+def _is_probability(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _text(fields: dict[str, Any], name: str, file: str, pattern: re.Pattern[str] | None = None) -> str:

@@ -24,6 +24,7 @@ from screening.reports.figures import GRADE_COLOURS, OUTCOME_COLOURS, VERDICT_CO
 from screening.stages.accounting import Accounting, count_by_programme
 from screening.stages.audit import AuditResult
 from screening.stages.ensemble import ENSEMBLE
+from screening.stages.grading import WARNINGS
 from screening.taxonomy import Taxonomy, TrainingClasses
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -85,6 +86,8 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         taxonomy=classes.taxonomy,
         people=_people(tables["referrals"], photos),
         flagged=_count_where(grades, "verdict", Verdict.FLAGGED),
+        warned=[(WARNINGS[code], number) for code, number in _warned(grades)],
+        tells_outliers=release.tells_outliers,
         urgent=_urgent(tables, RiskGrade.DANGEROUS, URGENT_ROWS, classes.taxonomy, cutoffs),
         high_risk=_urgent(tables, RiskGrade.HIGH_RISK, HIGH_RISK_ROWS, classes.taxonomy, cutoffs),
         outcome_bar=figures.stacked_bar(_outcome_parts(accounting), width=960, height=34, numbers=True),
@@ -166,6 +169,11 @@ def _count_where(table: pa.Table, column: str, word: str) -> int:
     return int(pc.sum(pc.equal(table[column], str(word))).as_py() or 0)
 
 
+def _warned(grades: pa.Table) -> list[tuple[str, int]]:
+    """Codes of the warnings beside grades, most frequent first, with the number of their photos."""
+    return Counter(code for codes in grades["warnings"].to_pylist() for code in codes).most_common()
+
+
 def _only_value(table: pa.Table, column: str) -> str | None:
     """The value of a column that has one for the whole night; None for an empty table."""
     values = pc.unique(table[column]).to_pylist()
@@ -242,6 +250,7 @@ def _urgent(
                 "disease": taxonomy[found["disease"]].name if found else None,
                 "member_spread": found["member_spread"] if found else None,
                 "is_flagged": bool(found and found["verdict"] == Verdict.FLAGGED),
+                "warnings": [WARNINGS[code] for code in found["warnings"]] if found else [],
                 # The decision of an earlier night, whose photo was sent again.
                 "is_earlier": found is None,
             }

@@ -6,11 +6,13 @@ import csv
 import io
 from collections.abc import Mapping
 from datetime import date
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from screening.contracts import Outcome
+from screening.contracts import Outcome, Verdict
+from screening.stages.grading import WARNINGS
 
 COLUMNS = (
     "source_name",
@@ -21,6 +23,7 @@ COLUMNS = (
     "retake_advice",
     "grade",
     "disease",
+    "warning",
     "grade_of_lesion",
     "action",
     "due_by",
@@ -32,6 +35,7 @@ FORMULA_STARTS = "=+-@\t\r\n"
 """A spreadsheet runs a cell that starts with one of these (OWASP, CSV injection)."""
 
 _Row = Mapping[str, object]
+_OF_GRADES = ("photo_id", "grade", "disease", "warnings")
 
 
 def programme_results(
@@ -61,7 +65,9 @@ def programme_results(
     """
     grades = [tables["grades"], *([earlier_grades] if earlier_grades is not None else [])]
     grade_of: dict[object, _Row] = {
-        row["photo_id"]: row for table in grades for row in table.select(["photo_id", "grade", "disease"]).to_pylist()
+        row["photo_id"]: row
+        for table in grades
+        for row in table.select([c for c in _OF_GRADES if c in table.column_names]).to_pylist()
     }
     quality = tables["quality"].select(["photo_id", "verdict", "reason", "issues"])
     quality_of: dict[object, _Row] = {row["photo_id"]: row for row in quality.to_pylist()}
@@ -82,18 +88,20 @@ def programme_results(
         quality_row = quality_of.get(photo["photo_id"], {})
         is_judged = photo["outcome"] in (Outcome.GRADED, Outcome.DUPLICATE)
         grade = grade_of.get(photo["photo_id"], {}) if is_judged else {}
+        warnings = cast("list[str]", grade.get("warnings") or [])
         patient = photo["patient"] or f"photo:{photo['photo_id']}"
         # Beside a photo that could not be judged, the lesion's "keep watching" would read as that photo's grade.
         referral = referral_of.get((patient, photo["lesion"]), {}) if is_judged else {}
         cells = {
             "source_name": photo["source_name"],
             "outcome": photo["outcome"],
-            "verdict": quality_row.get("verdict"),
+            "verdict": Verdict.FLAGGED if warnings else quality_row.get("verdict"),
             "reason": _words(photo["reason"] or quality_row.get("reason")),
             "what_was_found": _found(photo, quality_row),
             "retake_advice": judged["advice"],
             "grade": _words(grade.get("grade")),
             "disease": disease_names.get(str(grade["disease"]), _words(grade["disease"])) if grade else None,
+            "warning": " ".join(WARNINGS[code] for code in warnings),
             "grade_of_lesion": _words(referral.get("grade")),
             "action": referral.get("advice"),
             "due_by": referral.get("due_by"),

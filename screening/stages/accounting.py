@@ -230,7 +230,9 @@ def _verdict_faults(listed: list[_Row], quality: pa.Table, grades: pa.Table) -> 
         for row in listed
         if row["photo_id"] and row["outcome"] != Outcome.DUPLICATE
     }
-    verdict_of_grade = dict(zip(grades["photo_id"].to_pylist(), grades["verdict"].to_pylist(), strict=True))
+    judged_of_grade = grades.select(["photo_id", "verdict", "warnings"]).to_pylist()
+    verdict_of_grade = {row["photo_id"]: row["verdict"] for row in judged_of_grade}
+    warned = {row["photo_id"] for row in judged_of_grade if row["warnings"]}
     refused_yet_used, used_yet_refused, unlike = [], [], []
     judged = quality.select(["photo_id", "verdict", "quality_mode"]).to_pylist()
     for row in judged:
@@ -242,7 +244,8 @@ def _verdict_faults(listed: list[_Row], quality: pa.Table, grades: pa.Table) -> 
             refused_yet_used.append(photo_id)
         if not is_refused and outcome == Outcome.REFUSED:
             used_yet_refused.append(photo_id)
-        if not is_refused and verdict_of_grade.get(photo_id, row["verdict"]) != row["verdict"]:
+        expected = str(Verdict.FLAGGED) if photo_id in warned else row["verdict"]
+        if not is_refused and verdict_of_grade.get(photo_id, expected) != expected:
             unlike.append(photo_id)
     known = {row["photo_id"] for row in judged}
     yield from _fault(refused_yet_used, "photos have the verdict refused and another outcome")

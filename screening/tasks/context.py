@@ -13,13 +13,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from screening import __version__
-from screening.cutoffs import GradeCutoffs, QualityCutoffs
+from screening.contracts import RiskGrade
+from screening.cutoffs import AnswerLimits, GradeCutoffs, PredictionSets, QualityCutoffs
 from screening.edges import paths
 from screening.edges.model_server import ModelServer
 from screening.edges.release import Release, load_release, taxonomy_file
 from screening.edges.store import Store, open_store
-from screening.errors import ContractError
+from screening.edges.yaml_file import read_mapping
+from screening.errors import ContractError, MissingError, SettingsError
 from screening.settings import Settings, load_settings
+from screening.stages.grade_cutoffs import site_grade_cutoffs
+from screening.stages.grading import OTHERS
 from screening.stages.pixels import model_input_version
 from screening.taxonomy import TrainingClasses, load_taxonomy
 
@@ -35,6 +39,7 @@ class Plan:
     code_revision: str
     claimed_at_utc: datetime
     quality_cutoffs: QualityCutoffs
+    grade_cutoffs: GradeCutoffs
 
     @property
     def photos(self) -> int:
@@ -48,7 +53,7 @@ class Plan:
         """Read a plan.
 
         Raises:
-            ContractError: code that knows other quality cut-offs wrote it.
+            ContractError: code that knows other quality cut-offs, or none of the grades, wrote it.
         """
         plan = json.loads(text)
         night, claimed = date.fromisoformat(plan.pop("night")), datetime.fromisoformat(plan.pop("claimed_at_utc"))
@@ -57,7 +62,16 @@ class Plan:
             raise ContractError(
                 f"plan of {plan['run_id']}: its quality cut-offs are not this code's; open the night again"
             )
-        return cls(night=night, claimed_at_utc=claimed, quality_cutoffs=QualityCutoffs(**numbers), **plan)
+        grading = plan.pop("grade_cutoffs", None)
+        if grading is None:
+            raise ContractError(f"plan of {plan['run_id']}: it has no grade cut-offs; open the night again")
+        return cls(
+            night=night,
+            claimed_at_utc=claimed,
+            quality_cutoffs=QualityCutoffs(**numbers),
+            grade_cutoffs=GradeCutoffs(**grading),
+            **plan,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,8 @@ class NightContext:
     def classes(self, release: Release) -> TrainingClasses:
         return release_classes(self.settings, release)
 
-    def model_server(self, release: Release) -> ModelServer:
-        return connect_model_server(self.settings, release)
+    def model_server(self, release: Release, *, with_heat_maps: bool = False) -> ModelServer:
+        return connect_model_server(self.settings, release, with_heat_maps=with_heat_maps)
 
     @contextmanager
     def timed(self, run_id: str, task: str, batch: int | None = None, photos: int = 0) -> Iterator[None]:
@@ -105,7 +119,9 @@ def servable_release(settings: Settings, name: str | None) -> Release:
             model input than this code makes.
     """
     release = load_release(settings.model_repository, name)
-    release_classes(settings, release)
+    known = release_classes(settings, release)
+    if OTHERS in known.class_ids and known.grades[known.class_ids.index(OTHERS)] == RiskGrade.LOW_RISK:
+        raise ContractError(f"release {release.name}: {OTHERS!r} is low risk, expected a grade that sends to a person")
     own_input = model_input_version(release.input_shape[0])
     if release.model_input != own_input:
         raise ContractError(
@@ -130,7 +146,7 @@ def release_classes(settings: Settings, release: Release) -> TrainingClasses:
     return TrainingClasses(taxonomy, release.classes)
 
 
-def connect_model_server(settings: Settings, release: Release) -> ModelServer:
+def connect_model_server(settings: Settings, release: Release, *, with_heat_maps: bool = False) -> ModelServer:
     """A client of the configured Triton for a release; nothing is sent before it is used."""
     return ModelServer(
         settings.triton_url,
@@ -139,6 +155,7 @@ def connect_model_server(settings: Settings, release: Release) -> ModelServer:
         attempts=settings.triton_attempts,
         in_flight=settings.triton_in_flight,
         batch_photos=settings.triton_batch_photos,
+        with_heat_maps=with_heat_maps,
     )
 
 
@@ -158,9 +175,27 @@ def open_context(settings: Settings | None = None) -> NightContext:
     return NightContext(settings, store(settings.uploads), store(settings.results))
 
 
-def grade_cutoffs(release: Release) -> GradeCutoffs:
-    """The cut-offs that the release was frozen with."""
-    return GradeCutoffs(**release.cutoffs)
+def grade_cutoffs(settings: Settings, release: Release) -> GradeCutoffs:
+    """The site's own cut-offs, or those that the release was frozen with.
+
+    Raises:
+        SettingsError: the setting names no file that can be read.
+        ContractError: the file breaks its rules, or was fitted to another release.
+    """
+    of_release = GradeCutoffs(**release.cutoffs)
+    file = settings.grade_cutoffs
+    if file is None:
+        return of_release
+    try:
+        return site_grade_cutoffs(read_mapping(Path(file)), file, release.name, of_release)
+    except MissingError as error:
+        raise SettingsError(f"SCREENING_GRADE_CUTOFFS: {error}") from error
+
+
+def answer_limits(release: Release) -> AnswerLimits:
+    """What the release knows of the limits of its answers."""
+    sets = release.prediction_sets
+    return AnswerLimits(release.outlier_cutoff, PredictionSets(**sets) if sets else None)
 
 
 def run_id_of(night: date) -> str:

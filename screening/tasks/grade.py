@@ -26,6 +26,7 @@ from screening.contracts import (
     Contract,
     Outcome,
     RiskGrade,
+    Verdict,
 )
 from screening.edges import paths
 from screening.edges.release import Release
@@ -34,7 +35,7 @@ from screening.stages.ensemble import ENSEMBLE
 from screening.stages.grading import grade_photo
 from screening.stages.referral import DueDays, JudgedPhoto, make_referrals
 from screening.stages.refusals import NOT_GRADED_ADVICE
-from screening.tasks.context import NightContext, Plan, grade_cutoffs
+from screening.tasks.context import NightContext, Plan, answer_limits
 from screening.tasks.same_pictures import name_same_pictures
 from screening.tasks.staged import earlier_grades, published_contracts
 from screening.taxonomy import TrainingClasses
@@ -165,25 +166,39 @@ def _graded_earlier(photo_ids: set[str], plan: Plan, context: NightContext) -> d
 def _grade_rows(
     photos: list[Row], quality: pa.Table, predictions: pa.Table, plan: Plan, release: Release, classes: TrainingClasses
 ) -> list[Row]:
-    cutoffs = grade_cutoffs(release)
+    cutoffs, limits = plan.grade_cutoffs, answer_limits(release)
     verdict_of = dict(zip(quality["photo_id"].to_pylist(), quality["verdict"].to_pylist(), strict=True))
     answers: dict[str, dict[str, list[float]]] = {}
-    for photo_id, member, probabilities in zip(
-        *(predictions[c].to_pylist() for c in ("photo_id", "member", "probabilities")), strict=True
+    distance_of: dict[str, float | None] = {}
+    for photo_id, member, probabilities, distance in zip(
+        *(predictions[c].to_pylist() for c in ("photo_id", "member", "probabilities", "outlier_distance")), strict=True
     ):
         answers.setdefault(photo_id, {})[member] = probabilities
+        if member == ENSEMBLE:
+            distance_of[photo_id] = distance
     rows: list[Row] = []
     for photo in photos:
         if photo["outcome"] != Outcome.GRADED:
             continue
-        answer = answers[str(photo["photo_id"])]
+        photo_id = str(photo["photo_id"])
+        answer = answers[photo_id]
         ensemble = np.array(answer[ENSEMBLE])
         members = np.array([answer[m.name] for m in release.members])
-        graded = asdict(grade_photo(ensemble, members, classes, cutoffs))
+        graded = asdict(
+            grade_photo(
+                ensemble,
+                members,
+                classes,
+                cutoffs,
+                limits=limits,
+                outlier_distance=distance_of[photo_id],
+                fitzpatrick=photo["fitzpatrick"],  # type: ignore[arg-type]  # the contract says a number or null
+            )
+        )
         rows.append(
             {name: photo[name] for name in ("photo_id", "programme", "source_name", "key", "patient", "lesion")}
             | graded
-            | {"differential": list(graded["differential"]), "verdict": verdict_of[photo["photo_id"]]}
+            | {"verdict": str(Verdict.FLAGGED) if graded["warnings"] else verdict_of[photo_id]}
             | {"release": release.name, "weights_sha256": release.weights_sha256, "cutoffs_version": cutoffs.version}
             | {"taxonomy_version": classes.taxonomy.version, "code_revision": plan.code_revision}
             | {f"p_{disease}": p for disease, p in zip(classes.class_ids, ensemble.tolist(), strict=True)}

@@ -13,12 +13,12 @@ from screening.edges.release import Release
 from screening.errors import PhotoError
 from screening.settings import Settings
 from screening.stages.ensemble import average_members
-from screening.stages.grading import grade_photo
+from screening.stages.grading import WARNINGS, grade_photo
 from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy, model_pixels
 from screening.stages.quality import judge_quality, measure_quality
 from screening.stages.referral import ACTIONS
 from screening.stages.refusals import NOT_GRADED_ADVICE, advice_for
-from screening.tasks.context import grade_cutoffs, release_classes
+from screening.tasks.context import answer_limits, grade_cutoffs, release_classes
 from screening.tasks.quality_rules import load_quality_rules
 from screening.taxonomy import TrainingClasses
 
@@ -65,12 +65,24 @@ def grade_files(
                 "advice": NOT_GRADED_ADVICE,
             }
         else:
-            yield answer | _graded(np.asarray(inferred.probabilities, dtype=np.float64), release, classes)
+            graded = _graded(
+                np.asarray(inferred.probabilities, dtype=np.float64), inferred.distances, settings, release, classes
+            )
+            yield answer | graded | ({"verdict": str(Verdict.FLAGGED)} if graded["warnings"] else {})
 
 
-def _graded(members: np.ndarray, release: Release, classes: TrainingClasses) -> dict[str, object]:
+def _graded(
+    members: np.ndarray, distances: np.ndarray | None, settings: Settings, release: Release, classes: TrainingClasses
+) -> dict[str, object]:
     ensemble = average_members(members[:, None, :])[0]
-    graded = grade_photo(ensemble, members, classes, grade_cutoffs(release))
+    graded = grade_photo(
+        ensemble,
+        members,
+        classes,
+        grade_cutoffs(settings, release),
+        limits=answer_limits(release),
+        outlier_distance=None if distances is None else float(distances.astype(np.float64).mean()),
+    )
     return {
         "grade": str(graded.grade),
         "disease": graded.disease,
@@ -80,6 +92,10 @@ def _graded(members: np.ndarray, release: Release, classes: TrainingClasses) -> 
         "p_dangerous": graded.p_dangerous,
         "member_spread": graded.member_spread,
         "differential": list(graded.differential),
+        "prediction_set": None if graded.prediction_set is None else list(graded.prediction_set),
+        "outlier_distance": graded.outlier_distance,
+        "is_outlier": graded.is_outlier,
+        "warnings": [WARNINGS[code] for code in graded.warnings],
         "probabilities": dict(zip(classes.class_ids, ensemble.tolist(), strict=True)),
         "release": release.name,
     }

@@ -16,6 +16,7 @@ from screening.errors import PhotoError
 from screening.stages.ensemble import ENSEMBLE, average_members
 from screening.stages.pixels import model_pixels
 from screening.tasks.context import NightContext
+from screening.tasks.heat_maps import save_heat_map
 from screening.tasks.parallel import map_windowed
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
         context.results, paths.staged_batch(run_id, "prepared", batch), PREPARED
     ).to_pylist()
     programme_of = {str(p["photo_id"]): p["programme"] for p in reversed(prepared) if p["outcome"] is None}
+    classes = context.classes(release)
+    draws = context.settings.heat_maps and release.tells_heat_maps
     predictions: list[Row] = []
     unanswered: list[Row] = []
 
@@ -56,15 +59,17 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     with (
         context.timed(run_id, "infer", batch, len(programme_of)),
         ThreadPoolExecutor(context.settings.prepare_threads, thread_name_prefix="fetch") as pool,
-        context.model_server(release) as server,
+        context.model_server(release, with_heat_maps=draws) as server,
     ):
         for answer in server.infer(photos(pool)):
             if answer.probabilities is None:
                 text = answer.error or "no answer"
                 unanswered.append({"photo_id": answer.photo_id, "reason": "inference_error", "reason_text": text})
             else:
-                rows = _prediction_rows(answer.photo_id, answer.probabilities, release)
+                rows = _prediction_rows(answer.photo_id, answer.probabilities, answer.distances, release)
                 predictions.extend(row | {"programme": programme_of[answer.photo_id]} for row in rows)
+                if draws:
+                    save_heat_map(run_id, answer, classes, plan.grade_cutoffs, context)
         write_table(
             context.results,
             paths.staged_batch(run_id, "predictions", batch),
@@ -78,21 +83,33 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     return batch
 
 
-def _prediction_rows(photo_id: str, probabilities: np.ndarray, release: Release) -> Iterator[Row]:
-    """A row per member and one for their mean; ``probabilities`` has shape (members, classes)."""
+def _prediction_rows(
+    photo_id: str, probabilities: np.ndarray, distances: np.ndarray | None, release: Release
+) -> Iterator[Row]:
+    """A row per member and one for their mean.
+
+    Args:
+        photo_id: of the photo.
+        probabilities: shape (members, classes).
+        distances: shape (members,); None where the release does not say.
+        release: that answered.
+    """
     shared: Row = {"photo_id": photo_id, "release": release.name}
     members = np.asarray(probabilities, dtype=np.float64)
     members = members / members.sum(axis=1, keepdims=True)
-    for member, answer in zip(release.members, members, strict=True):
+    each: list[float | None] = [None] * len(members) if distances is None else [float(d) for d in distances]
+    for member, answer, distance in zip(release.members, members, each, strict=True):
         yield shared | {
             "member": member.name,
             "member_version": str(member.version),
             "weights_sha256": member.weights_sha256,
             "probabilities": answer.tolist(),
+            "outlier_distance": distance,
         }
     yield shared | {
         "member": ENSEMBLE,
         "member_version": release.name,
         "weights_sha256": release.weights_sha256,
         "probabilities": average_members(members[:, None, :])[0].tolist(),
+        "outlier_distance": None if distances is None else float(distances.astype(np.float64).mean()),
     }

@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 from itertools import islice
 
 from screening.contracts import BATCH, LEDGER, MANIFEST_ISSUES
-from screening.cutoffs import QualityCutoffs
+from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
+from screening.edges.release import Release
 from screening.edges.tables import TableWriter, iter_table, write_table
 from screening.errors import ContractError, MissingObjectError, SettingsError
 from screening.stages.intake import (
@@ -23,7 +24,7 @@ from screening.stages.intake import (
     read_manifest,
     unknown_files,
 )
-from screening.tasks.context import NightContext, Plan, code_revision, run_id_of
+from screening.tasks.context import NightContext, Plan, code_revision, grade_cutoffs, run_id_of
 from screening.tasks.quality_rules import load_quality_rules
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def open_night(night: date, context: NightContext) -> Plan:
     with context.timed(run_id, "open_night"):
         quality_cutoffs = _quality_cutoffs(run_id, context)
         release = context.release(context.settings.release)
+        grading = _grade_cutoffs(run_id, release, context)
         with context.model_server(release) as server:
             server.canary(heal=True)
         ledger = paths.ledger(night)
@@ -61,11 +63,11 @@ def open_night(night: date, context: NightContext) -> Plan:
         claimed = datetime.now(UTC) if first is None else datetime.fromisoformat(str(first["claimed_at_utc"]))
         sizes = batch_sizes(count, context.settings.photos_per_batch, context.settings.max_batches)
         _write_batches(run_id, sizes, _ledger_rows(context, night), context)
-        plan = Plan(run_id, night, sizes, release.name, code_revision(), claimed, quality_cutoffs)
+        plan = Plan(run_id, night, sizes, release.name, code_revision(), claimed, quality_cutoffs, grading)
         context.results.put(paths.run_plan(run_id), plan.to_json())
     log.info(
-        "open_night run=%s listed=%d batches=%d release=%s quality_cutoffs=%s",
-        run_id, plan.photos, len(sizes), release.name, quality_cutoffs.version,
+        "open_night run=%s listed=%d batches=%d release=%s quality_cutoffs=%s grade_cutoffs=%s",
+        run_id, plan.photos, len(sizes), release.name, quality_cutoffs.version, grading.version,
     )  # fmt: skip
     return plan
 
@@ -80,6 +82,21 @@ def _quality_cutoffs(run_id: str, context: NightContext) -> QualityCutoffs:
                 "open_night run=%s keeps quality_cutoffs=%s, the settings name %s", run_id, kept.version, named.version
             )
         return kept
+    return named
+
+
+def _grade_cutoffs(run_id: str, release: Release, context: NightContext) -> GradeCutoffs:
+    """Those of the night's earlier plan, if the same release graded then; else those that the settings name."""
+    named = grade_cutoffs(context.settings, release)
+    with suppress(MissingObjectError, ContractError):
+        plan = context.plan(run_id)
+        if plan.release == release.name:
+            if plan.grade_cutoffs != named:
+                log.warning(
+                    "open_night run=%s keeps grade_cutoffs=%s, the settings name %s",
+                    run_id, plan.grade_cutoffs.version, named.version,
+                )  # fmt: skip
+            return plan.grade_cutoffs
     return named
 
 

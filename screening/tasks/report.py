@@ -14,7 +14,7 @@ from screening.errors import MissingError
 from screening.reports.nightly import nightly_report
 from screening.reports.programme_results import programme_results
 from screening.stages.accounting import Accounting, count
-from screening.tasks.context import NightContext, grade_cutoffs
+from screening.tasks.context import NightContext
 from screening.tasks.staged import earlier_grades, read_staged
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
             audit=json.loads(context.results.get(paths.audit_result(run_id))),
             release=release,
             classes=classes,
-            cutoffs=grade_cutoffs(release),
+            cutoffs=plan.grade_cutoffs,
             quality_cutoffs=plan.quality_cutoffs,
             code_revision=plan.code_revision,
             timings=read_timings(run_id, context),

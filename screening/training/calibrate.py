@@ -48,13 +48,18 @@ def kind_weights(kinds: np.ndarray) -> np.ndarray:
 
 
 def choose_cutoffs(
-    probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, classes: TrainingClasses
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    classes: TrainingClasses,
+    dangerous_sensitivity: float | None = None,
 ) -> GradeCutoffs:
     """Cut-offs of the grades and of every disease.
 
-    dangerous: Youden's index on p_dangerous. high_risk: the highest cut-off on p_high_risk + p_dangerous at which
-    ``WANTED_SENSITIVITY`` of all that is not low risk is caught. Each disease: Youden's index (Han et al. 2018 give
-    every disease its own); a disease that no photo shows gets none, and is in the differential only when certain.
+    dangerous: Youden's index on p_dangerous, or the highest cut-off at which ``dangerous_sensitivity`` of the dangerous
+    photos are caught. high_risk: the highest cut-off on p_high_risk + p_dangerous at which ``WANTED_SENSITIVITY`` of all
+    that is not low risk is caught. Each disease: Youden's index (Han et al. 2018 give every disease its own); a disease
+    that no photo shows gets none, and is in the differential only when certain.
 
     Raises:
         ContractError: a grade has no photo. Its cut-off would be infinite: never dangerous.
@@ -64,7 +69,9 @@ def choose_cutoffs(
         raise ContractError(f"validation photos: none is {' or '.join(missing)}, so its cut-off cannot be chosen")
     scores = classes.grade_probabilities(probabilities)
     numbers = {
-        "dangerous": _youden(grades == 2, scores[:, 2], weights),
+        "dangerous": _youden(grades == 2, scores[:, 2], weights)
+        if dangerous_sensitivity is None
+        else _at_sensitivity(grades == 2, scores[:, 2], weights, dangerous_sensitivity),
         "high_risk": _at_sensitivity(grades >= 1, scores[:, 1:].sum(axis=1), weights, WANTED_SENSITIVITY),
     }
     diseases = {

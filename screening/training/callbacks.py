@@ -16,7 +16,7 @@ STEPS_BETWEEN_LOOKS = 25
 """Looking at a loss makes the CPU wait for the GPU; once in so many steps costs nothing that can be measured."""
 
 
-class EpochLine(Callback):  # type: ignore[misc]
+class EpochLine(Callback):
     """One line per epoch on stdout: what a person following a long run wants."""
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -24,7 +24,7 @@ class EpochLine(Callback):  # type: ignore[misc]
         module.print(f"epoch {trainer.current_epoch}: {numbers}")
 
 
-class StopAtLostLoss(Callback):  # type: ignore[misc]
+class StopAtLostLoss(Callback):
     """Stop when a loss is not a number, with the step at which it was lost; no checkpoint is written after it."""
 
     def __init__(self) -> None:
@@ -64,8 +64,8 @@ class StopAtLostLoss(Callback):  # type: ignore[misc]
             )
 
 
-class MovingAverage(WeightAveraging):  # type: ignore[misc]
+class MovingAverage(WeightAveraging):
     """Exponential moving average of the weights, all tensors in one call; validated and kept in their place."""
 
     def __init__(self, decay: float) -> None:
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]

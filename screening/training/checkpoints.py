@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from screening.training.disk import write_whole
 
 
-class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
+class WholeFiles(TorchCheckpointIO):
     """A kill while a checkpoint is written leaves the one before it; a full disk is told in words."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002

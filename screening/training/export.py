@@ -1,18 +1,25 @@
-"""Write a calibrated member as ONNX, with the two Triton configurations beside it."""
+"""Write a calibrated member as ONNX, with the two Triton configurations beside it.
+
+``export_member`` writes the network; ``finish_member`` adds what the release learnt about it and what Triton needs.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 
+from screening.edges.release import MemberOfRelease
 from screening.errors import ContractError
 from screening.stages.pixels import MODEL_SIDE
 from screening.training.networks import CalibratedMember, Member
+from screening.training.onnx_outputs import DISTANCE, HEAT_MAPS, PROBABILITIES, add_outputs
+from screening.training.outliers import OutlierModel
 
 OPSET = 18
 MAX_BATCH = 32
@@ -21,10 +28,15 @@ TOLERANCE = 1e-4
 TRITON_FILES = Path(__file__).parent / "triton"
 
 
+def member_file(name: str, version: int, repository: Path) -> Path:
+    """Where a member's network lies in a model repository."""
+    return repository / name / str(version) / "model.onnx"
+
+
 def export_member(
     member: Member, temperature: float, name: str, version: int, repository: Path, side: int = MODEL_SIDE
-) -> str:
-    """Write ``<repository>/<name>/<version>/model.onnx`` and what Triton needs; return the SHA-256 of the file.
+) -> Path:
+    """Write ``<repository>/<name>/<version>/model.onnx``.
 
     Input ``pixels``: shape (photos, side, side, 3), uint8. Output ``probabilities``: shape (photos, classes), float32.
 
@@ -32,16 +44,15 @@ def export_member(
         ContractError: onnxruntime does not answer as torch does.
     """
     network = CalibratedMember(member, temperature).eval()
-    folder = repository / name / str(version)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "model.onnx"
+    file = member_file(name, version, repository)
+    file.parent.mkdir(parents=True, exist_ok=True)
     example = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     torch.onnx.export(
         network,
         (example,),
         file,
         input_names=["pixels"],
-        output_names=["probabilities"],
+        output_names=[PROBABILITIES],
         dynamic_shapes={"pixels": {0: torch.export.Dim("photos", min=1, max=MAX_BATCH)}},
         opset_version=OPSET,
         dynamo=True,
@@ -49,33 +60,76 @@ def export_member(
         verbose=False,
     )
     _check_same_answer(network, file, side)
-    classes = network(example).shape[1]
+    return file
+
+
+def finish_member(name: str, version: int, repository: Path, outliers: OutlierModel) -> MemberOfRelease:
+    """Add the distance and the heat maps to an exported member, write what Triton needs, and pin it as it is now."""
+    file = member_file(name, version, repository)
+    has_heat_maps = add_outputs(file, outliers)
+    write_triton_files(name, version, repository)
+    return MemberOfRelease(
+        name=name,
+        version=str(version),
+        weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        output=f"{PROBABILITIES}_{name}",
+        distance_output=f"{DISTANCE}_{name}",
+        heat_maps_output=f"{HEAT_MAPS}_{name}" if has_heat_maps else None,
+    )
+
+
+def write_triton_files(name: str, version: int, repository: Path) -> None:
+    """Write both configurations of a member, of the input and outputs that its file has, and the runner."""
+    file = member_file(name, version, repository)
+    side, shapes = member_shapes(file)
+    outputs = ",\n  ".join(
+        f'{{ name: "{output}" data_type: TYPE_FP32 dims: [ {", ".join(map(str, shape))} ] }}'
+        for output, shape in shapes.items()
+    )
     for source, target in (("member.pbtxt", "config.pbtxt"), ("member_cpu.pbtxt", "configs/cpu.pbtxt")):
-        text = (TRITON_FILES / source).read_text().format(name=name, side=side, classes=classes, max_batch=MAX_BATCH)
+        text = (TRITON_FILES / source).read_text().format(name=name, side=side, outputs=outputs, max_batch=MAX_BATCH)
         (repository / name / target).parent.mkdir(exist_ok=True)
         (repository / name / target).write_text(text)
-    shutil.copyfile(TRITON_FILES / "onnx_runner.py", folder / "model.py")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    shutil.copyfile(TRITON_FILES / "onnx_runner.py", file.with_name("model.py"))
 
 
-def export_release_model(
-    model: str, members: list[tuple[str, int]], classes: int, repository: Path, side: int = MODEL_SIDE
-) -> None:
+def member_shapes(file: Path) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """Side of the pixels that an exported member takes, and what it answers for one photo: output to shape."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    side = int(session.get_inputs()[0].shape[1])
+    answers = session.run(None, {"pixels": np.zeros((1, side, side, 3), np.uint8)})
+    return side, {o.name: answer.shape[1:] for o, answer in zip(session.get_outputs(), answers, strict=True)}
+
+
+def export_release_model(model: str, members: Sequence[MemberOfRelease], repository: Path) -> None:
     """Write the Triton ensemble of a release: its name is the release's, so its members' versions never change."""
     folder = repository / model
     (folder / "1").mkdir(parents=True, exist_ok=True)
     (folder / "1" / ".keep").touch()
-    outputs = ",\n  ".join(
-        f'{{ name: "probabilities_{m}" data_type: TYPE_FP32 dims: [ {classes} ] }}' for m, _ in members
-    )
-    steps = ",\n    ".join(
-        f'{{ model_name: "{m}" model_version: {v} input_map {{ key: "pixels" value: "pixels" }} '
-        f'output_map {{ key: "probabilities" value: "probabilities_{m}" }} }}'
-        for m, v in members
-    )
+    outputs, steps = [], []
+    for member in members:
+        side, shapes = member_shapes(member_file(member.name, int(member.version), repository))
+        names = {
+            PROBABILITIES: member.output,
+            DISTANCE: member.distance_output,
+            HEAT_MAPS: member.heat_maps_output,
+        }
+        answered = {own: of_release for own, of_release in names.items() if of_release}
+        outputs += [
+            f'{{ name: "{of_release}" data_type: TYPE_FP32 dims: [ {", ".join(map(str, shapes[own]))} ] }}'
+            for own, of_release in answered.items()
+        ]
+        steps.append(
+            f'{{ model_name: "{member.name}" model_version: {member.version} '
+            'input_map { key: "pixels" value: "pixels" } '
+            + " ".join(f'output_map {{ key: "{own}" value: "{to}" }}' for own, to in answered.items())
+            + " }"
+        )
     text = (TRITON_FILES / "release.pbtxt").read_text()
     (folder / "config.pbtxt").write_text(
-        text.format(name=model, side=side, max_batch=MAX_BATCH, outputs=outputs, steps=steps)
+        text.format(
+            name=model, side=side, max_batch=MAX_BATCH, outputs=",\n  ".join(outputs), steps=",\n    ".join(steps)
+        )
     )
 
 
@@ -86,7 +140,7 @@ def _check_same_answer(network: CalibratedMember, file: Path, side: int = MODEL_
         pixels = random.integers(0, 256, (photos, side, side, 3), dtype=np.uint8)
         with torch.inference_mode():
             expected = network(torch.from_numpy(pixels)).numpy()
-        found = session.run(None, {"pixels": pixels})[0]
+        found = session.run([PROBABILITIES], {"pixels": pixels})[0]
         gap = float(np.abs(expected - found).max())
         if gap > TOLERANCE:
             raise ContractError(

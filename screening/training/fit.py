@@ -108,7 +108,9 @@ def _run_epochs(
         data.first_epoch = int(torch.load(last, map_location="cpu", weights_only=True, mmap=True)["epoch"]) + 1
     trainer.fit(module, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     if logger:
-        logger.log_metrics({"training_seconds": timer.time_elapsed("train"), "best_auc": float(best.best_model_score)})
+        seconds = {"training_seconds": timer.time_elapsed("train")}
+        found = {} if best.best_model_score is None else {"best_auc": float(best.best_model_score)}
+        logger.log_metrics(seconds | found)
         logger.finalize("success")
 
 

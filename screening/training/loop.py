@@ -18,7 +18,7 @@ from screening.training.optimize import make_optimizer, with_schedule
 from screening.training.recipe import MemberRecipe
 
 
-class FitMember(lightning.LightningModule):  # type: ignore[misc]
+class FitMember(lightning.LightningModule):
     """One member in training. An epoch is judged by the mean grade AUC over the kinds of photo.
 
     Args:

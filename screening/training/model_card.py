@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from screening.contracts import EVERYBODY
 from screening.edges.release import Release
+from screening.training.clear_derm import clear_derm
 from screening.training.ensemble import TrainingSet
 from screening.training.recipe import EnsembleRecipe
 
@@ -45,16 +47,27 @@ The test photos were scored once, after everything above was frozen. Brackets: 9
 ### Members beside the ensemble (AUC, grade against the rest)
 {comparison}
 
+{limits}
+
 ## Limits
 - Dangerous lesions in clinical photos are few in training and test; the interval says how little is known.
 - Skin types V and VI are nearly absent from the clinical photos (skin type was recorded for some only).
 - Ink rings go with cancers in the clinical photos (they were drawn before biopsy); the members may have learnt that.
 - Diseases outside the {n_classes} classes are forced into one of them.
 - The figures hold for photos like these: smartphone close-ups of one lesion, and dermoscopy.
+
+{clear_derm}
 """
 
+_LIMITS = """## What the release knows of its limits
+A photo whose mean distance from the training photos reaches {cutoff} is flagged as unlike them (2 % of the validation
+photos, every kind counting the same). The prediction set of a photo should hold the true disease with a probability of
+{coverage}, for each grade of it; {groups}. On the test photos, with 95 % intervals, bootstrap over people:
 
-def write_model_card(
+{figures}"""
+
+
+def write_model_card(  # noqa: PLR0913  # everything that a run left behind meets in its card
     file: Path,
     release: Release,
     recipe: EnsembleRecipe,
@@ -62,8 +75,10 @@ def write_model_card(
     tables: dict[str, pd.DataFrame],
     made_on: date,
     temperature: float,
+    *,
+    limits: pd.DataFrame,
 ) -> None:
-    """Write the card; ``tables`` holds ``evaluation_table`` of each member and of ``ensemble``."""
+    """Write the card; ``tables`` holds ``evaluation_table`` of each member and of ``ensemble``, ``limits`` its figures."""
     counts = pd.crosstab(training_set.corpus["source"], training_set.side).astype(str)
     file.write_text(
         _CARD.format(
@@ -87,8 +102,39 @@ def write_model_card(
             high_risk=release.cutoffs["high_risk"],
             ensemble=_figures(tables["ensemble"]),
             comparison=_comparison(tables),
+            limits=limits_section(release, limits),
+            clear_derm=clear_derm_section(release, recipe, training_set),
         )
     )
+
+
+def limits_section(release: Release, figures: pd.DataFrame) -> str:
+    """Coverage and warnings; ``figures`` as of ``limits_figures``."""
+    sets = release.prediction_sets or {"coverage": "–", "lowest": {}}
+    own = [group for group in sets["lowest"] if group != EVERYBODY]
+    groups = (
+        f"skin types {', '.join(own)} have limits of their own"
+        if own
+        else "no group of skin types has validation photos enough for limits of its own, so that the promise is for all together"
+    )
+    cells = [
+        [
+            str(row.group),
+            str(row.photos),
+            f"{row.coverage:.3f} ({row.coverage_low:.3f}–{row.coverage_high:.3f})" if row.photos else "–",
+            f"{row.diseases:.2f}" if row.photos else "–",
+            f"{row.unlike:.3f} ({row.unlike_low:.3f}–{row.unlike_high:.3f})" if row.photos else "–",
+        ]
+        for row in figures.itertuples()
+    ]
+    table = _markdown(["group", "photos", "coverage", "diseases in a set", "flagged as unlike"], cells)
+    return _LIMITS.format(cutoff=release.outlier_cutoff, coverage=sets["coverage"], groups=groups, figures=table)
+
+
+def clear_derm_section(release: Release, recipe: EnsembleRecipe, training_set: TrainingSet) -> str:
+    """The checklist."""
+    rows = clear_derm(release, recipe, training_set)
+    return "## CLEAR Derm checklist\n" + _markdown(["section", "point", "this release"], rows)
 
 
 def _cell(row: Any) -> str:

@@ -75,13 +75,13 @@ def _empty_network(architecture: str, dropout: float) -> nn.Module:
 
 
 def _replace_head(network: nn.Module, classes: int, dropout: float) -> None:
-    if hasattr(network, "reset_classifier"):  # timm, which was given the dropout when it was made
-        network.reset_classifier(classes)
+    if is_of_timm(network):  # it was given the dropout when it was made
+        network.reset_classifier(classes)  # type: ignore[operator]  # a method, which torch's types cannot know
         return
     path = last_layer(network)
     parent = network.get_submodule(path.rpartition(".")[0])
     old = network.get_submodule(path)
-    new = nn.Linear(int(old.in_features), classes)
+    new = nn.Linear(int(old.in_features), classes)  # type: ignore[arg-type]  # of a Linear it is a number
     before = list(parent.children())[:-1] if isinstance(parent, nn.Sequential) else []
     if before and isinstance(before[-1], nn.Dropout):
         before[-1].p = dropout
@@ -92,14 +92,18 @@ def _replace_head(network: nn.Module, classes: int, dropout: float) -> None:
 
 def last_layer(network: nn.Module) -> str:
     """Path of the linear layer that gives the classes."""
-    if hasattr(network, "reset_classifier"):
-        return next(name for name, module in network.named_modules() if module is network.get_classifier())
+    if is_of_timm(network):
+        head = network.get_classifier()  # type: ignore[operator]  # as above
+        paths = (name for name, module in network.named_modules() if module is head)
+        return str(next(paths))
     prefix = next(name for name in _TORCHVISION_HEADS if hasattr(network, name))
-    return [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and (name == prefix or name.startswith(prefix + "."))
-    ][-1]
+    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    return str([name for name in linear if name == prefix or name.startswith(prefix + ".")][-1])
+
+
+def is_of_timm(network: nn.Module) -> bool:
+    """Whether timm made the network: its networks know how to get another last layer."""
+    return hasattr(network, "reset_classifier")
 
 
 class Member(nn.Module):

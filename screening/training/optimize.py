@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from timm.optim import RMSpropTF
+from timm.optim.rmsprop_tf import RMSpropTF
 from torch import nn
 from torch.optim import Optimizer as TorchOptimizer
 from torch.optim.lr_scheduler import OneCycleLR, StepLR

@@ -19,7 +19,7 @@ LOADERS = 4
 JUDGED_AT_ONCE = 64
 
 
-class PhotoData(lightning.LightningDataModule):  # type: ignore[misc]
+class PhotoData(lightning.LightningDataModule):
     """Training and validation batches of one member.
 
     Args:
@@ -43,9 +43,16 @@ class PhotoData(lightning.LightningDataModule):  # type: ignore[misc]
         self.on_device: Tensor | None = None
         self.first_epoch = 0
 
+    @property
+    def _in_use(self) -> lightning.Trainer:
+        """The trainer that asks for photos; Lightning sets it before it does."""
+        if self.trainer is None:
+            raise RuntimeError("photos are asked for by a trainer")
+        return self.trainer
+
     def setup(self, stage: str) -> None:  # noqa: ARG002
         """Put the photos onto the GPU if they fit there."""
-        device = self.trainer.strategy.root_device
+        device = self._in_use.strategy.root_device
         if device.type == "cuda" and self.on_device is None:
             free, _ = torch.cuda.mem_get_info(device)
             if self.pixels.nbytes <= SHARE_OF_DEVICE * free:
@@ -54,7 +61,7 @@ class PhotoData(lightning.LightningDataModule):  # type: ignore[misc]
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         draws = self.recipe.draws
         weights = draw_weights(self.corpus.iloc[self.train], draws) if draws.order == "by_chance" else None
-        rank, world = self.trainer.global_rank, self.trainer.world_size
+        rank, world = self._in_use.global_rank, self._in_use.world_size
         batches = EpochBatches(self.train, self.recipe.batch_photos, self.recipe.seed, weights, rank, world)
         # Worker processes ask for the first batches of a resumed run before Lightning names its epoch.
         batches.set_epoch(self.first_epoch)
@@ -68,7 +75,7 @@ class PhotoData(lightning.LightningDataModule):  # type: ignore[misc]
             self.pixels if self.on_device is None else self.on_device, self.corpus["label"].to_numpy()
         )
         # On a CPU the step itself has all cores, and on_device there is nothing left to load.
-        from_disk = self.trainer.strategy.root_device.type == "cuda" and self.on_device is None
+        from_disk = self._in_use.strategy.root_device.type == "cuda" and self.on_device is None
         return DataLoader(
             photos,
             batch_size=None,

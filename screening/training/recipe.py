@@ -239,6 +239,12 @@ class EnsembleRecipe(RecipePart):
         le=1024,
         description="side in pixels of the square that every member gets, in training as served",
     )
+    dangerous_sensitivity: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="share of the dangerous validation photos that must be graded dangerous; empty: Youden's index",
+    )
     members: tuple[MemberRecipe, ...] = Field(
         min_length=1,
         description="the networks that answer together; in the file, every_member holds the fields that they share",

@@ -10,26 +10,39 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from screening.edges.release import MemberOfRelease, Release, digest_of_members
+from screening.edges.release import Release, digest_of_members
 from screening.stages.pixels import model_input_version
+from screening.training.answer_limits import choose_answer_limits, finish_members, member_distances, skin_types
 from screening.training.calibrate import choose_cutoffs, ensemble_probabilities, fit_temperature, kind_weights
 from screening.training.ensemble import TrainingSet
 from screening.training.evaluation.scored_photos import score_table
 from screening.training.evaluation.table import evaluation_table
 from screening.training.export import export_member, export_release_model
 from screening.training.golden import write_golden_photos
+from screening.training.limits_figures import limits_figures
 from screening.training.model_card import write_model_card
 from screening.training.networks import Member
 from screening.training.recipe import EnsembleRecipe
+from screening.training.safetensors_file import write_safetensors
 from screening.training.splits import TEST, VALIDATION
 
+VERSION = 1
+"""Of every member's folder: a member that changes gets another name, with its release's."""
 
-def build_release(
-    name: str, recipe: EnsembleRecipe, training_set: TrainingSet, members: list[Member], repository: Path, made_on: date
+
+def build_release(  # what a release is made of
+    name: str,
+    recipe: EnsembleRecipe,
+    training_set: TrainingSet,
+    members: list[Member],
+    repository: Path,
+    work: Path,
+    made_on: date,
 ) -> Path:
     """Write the release ``name`` (as r0001) into a Triton repository and return its folder.
 
-    The test photos are scored here, once, with everything already frozen.
+    The weights also go into ``work``, as safetensors. The test photos are scored here, once, with everything already
+    frozen.
     """
     classes, corpus = training_set.classes, training_set.corpus
     labels, kinds = corpus["label"].to_numpy(), corpus["kind"].to_numpy()
@@ -38,19 +51,20 @@ def build_release(
     print(f"release {name}: calibrate on {len(validation)} validation photos", flush=True)
     logits = member_logits(members, training_set.pixels, validation)
     temperature = fit_temperature(logits, labels[validation], weights)
-    cutoffs = choose_cutoffs(ensemble_probabilities(logits, temperature), labels[validation], weights, classes)
+    validated = ensemble_probabilities(logits, temperature)
+    cutoffs = choose_cutoffs(validated, labels[validation], weights, classes, recipe.dangerous_sensitivity)
 
     print(f"release {name}: export {len(members)} members", flush=True)
-    digests = [
-        export_member(member, temperature, spec.name, 1, repository, recipe.input_side)
-        for member, spec in zip(members, recipe.members, strict=True)
-    ]
+    for member, spec in zip(members, recipe.members, strict=True):
+        export_member(member, temperature, spec.name, VERSION, repository, recipe.input_side)
+    by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
+    of_safetensors = write_safetensors(work, by_name)
+    pinned = finish_members(list(by_name), VERSION, training_set, repository)
+    limits = choose_answer_limits(pinned, validated, training_set, repository)
     model = f"lesion_ensemble_{name}"
-    pinned_versions = [(spec.name, 1) for spec in recipe.members]
-    export_release_model(model, pinned_versions, len(classes), repository, recipe.input_side)
+    export_release_model(model, pinned, repository)
     folder = repository / model
 
-    by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
     write_golden_photos(folder / "golden", by_name, temperature, recipe.input_side)
 
     print(f"release {name}: score {len(test)} test photos", flush=True)
@@ -65,9 +79,14 @@ def build_release(
         scored = score_table(facts, probabilities, classes.class_ids, classes.taxonomy, cutoffs=cutoffs)
         tables[who] = evaluation_table(scored)
 
-    pinned = tuple(
-        MemberOfRelease(spec.name, "1", digest, f"probabilities_{spec.name}")
-        for spec, digest in zip(recipe.members, digests, strict=True)
+    distances = member_distances(pinned, training_set.pixels, test, repository).mean(axis=0)
+    known = limits_figures(
+        corpus.iloc[test],
+        ensemble_probabilities(test_logits, temperature),
+        distances,
+        skin_types(training_set)[test],
+        classes,
+        limits,
     )
     release = Release(
         name=name,
@@ -79,12 +98,16 @@ def build_release(
         input_shape=(recipe.input_side, recipe.input_side, 3),
         cutoffs=asdict(cutoffs),
         weights_sha256=digest_of_members(pinned),
+        outlier_cutoff=limits.outlier_cutoff,
+        prediction_sets=asdict(limits)["prediction_sets"],
     )
-    history = {"made_on": made_on.isoformat(), "temperature": temperature}
+    history = {"made_on": made_on.isoformat(), "temperature": temperature, "safetensors_sha256": of_safetensors}
     (folder / "taxonomy.yaml").write_bytes(classes.taxonomy.text)
     (folder / "release.json").write_text(json.dumps(asdict(release) | history, indent=1) + "\n")
     tables["ensemble"].to_csv(folder / "test_figures.csv", index=False, float_format="%.4f")
-    write_model_card(folder / "model_card.md", release, recipe, training_set, tables, made_on, temperature)
+    write_model_card(
+        folder / "model_card.md", release, recipe, training_set, tables, made_on, temperature, limits=known
+    )
     return folder
 
 

@@ -50,6 +50,7 @@ def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested fields as dotted names, the parts of a list by their number."""
     leaves: dict[str, Any] = {}
     for name, value in fields.items():
-        parts = dict(enumerate(value)) if isinstance(value, list) and value and isinstance(value[0], Mapping) else value
+        is_list = isinstance(value, list) and value and isinstance(value[0], Mapping)
+        parts = {str(number): part for number, part in enumerate(value)} if is_list else value
         leaves |= flat(parts, f"{prefix}{name}.") if isinstance(parts, Mapping) else {f"{prefix}{name}": parts}
     return leaves

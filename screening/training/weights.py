@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +127,11 @@ def normalisation_of(architecture: str, weights: str) -> Normalisation:
             raise SettingsError(
                 f"{architecture}: timm records no normalisation for it; give mean and std in the recipe"
             )
-        return Normalisation(tuple(config.mean), tuple(config.std))
+        return Normalisation(_three(config.mean), _three(config.std))
     transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-    return Normalisation(tuple(transforms.mean), tuple(transforms.std))
+    return Normalisation(_three(transforms.mean), _three(transforms.std))
+
+
+def _three(values: Iterable[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue

@@ -80,7 +80,7 @@ def main(
     print(f"loop / bare, best turns: {loop / bare:.3f}; turn by turn: {', '.join(f'{r:.3f}' for r in ratios)}")
 
 
-class _Turns(lightning.Callback):  # type: ignore[misc]
+class _Turns(lightning.Callback):
     """Time an epoch of the loop, then as many bare passes of the same network; the first turn warms up and is dropped."""
 
     def __init__(self, steps: int, turns: int) -> None:
@@ -88,14 +88,14 @@ class _Turns(lightning.Callback):  # type: ignore[misc]
         self.loop_s: list[float] = []
         self.bare_s: list[float] = []
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: FitMember) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:  # noqa: ARG002
         _wait(module.device)
         self.started = time.perf_counter()
 
     def on_train_batch_end(
         self,
         trainer: lightning.Trainer,
-        module: FitMember,
+        module: lightning.LightningModule,
         outputs: object,  # noqa: ARG002
         batch: object,  # noqa: ARG002
         batch_idx: int,

@@ -1,5 +1,6 @@
 """Every recipe at its full width: it trains on real photos, and its export answers in onnxruntime and in Triton as torch does."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from infra.local.triton import start_triton
 from screening.edges.model_server import ModelServer
 from screening.edges.release import MemberOfRelease, Release, digest_of_members
 from screening.taxonomy import load_taxonomy, load_training_classes
-from screening.training.export import export_member, export_release_model
+from screening.training.export import export_member, export_release_model, write_triton_files
 from screening.training.fit import PhotosOfMember
 from screening.training.frozen_features import cached_features
 from screening.training.loop import FitMember
@@ -105,9 +106,11 @@ class Served:
             member = answering(recipe, pixels)
             with torch.inference_mode():
                 self.torch_says[name] = CalibratedMember(member, 1.3).eval()(torch.from_numpy(pixels)).numpy()
-            digest = export_member(member, 1.3, name, 1, repository, SIDE)
+            file = export_member(member, 1.3, name, 1, repository, SIDE)
+            write_triton_files(name, 1, repository)
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
             pinned.append(MemberOfRelease(name, "1", digest, f"probabilities_{name}"))
-        export_release_model("lesion_ensemble_r0001", [(m.name, 1) for m in pinned], len(CLASSES), repository, SIDE)
+        export_release_model("lesion_ensemble_r0001", pinned, repository)
         self.release = Release(
             name="r0001",
             model="lesion_ensemble_r0001",
@@ -149,6 +152,6 @@ def test_every_architecture_answers_in_triton_as_in_torch(served):
         answers = list(server.infer((str(number), pixels) for number, pixels in enumerate(served.pixels)))
 
     assert [answer.error for answer in answers] == [None] * 4
-    found = np.stack([answer.probabilities for answer in answers], axis=1)
+    found = np.stack([np.asarray(answer.probabilities) for answer in answers], axis=1)
     for name, of_member in zip(served.torch_says, found, strict=True):
         assert np.abs(of_member - served.torch_says[name]).max() <= TOLERANCE, name

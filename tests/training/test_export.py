@@ -1,5 +1,6 @@
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,12 @@ from screening.training.export import (
     _check_same_answer,
     export_member,
     export_release_model,
+    finish_member,
+    member_shapes,
 )
 from screening.training.networks import CalibratedMember, Member, build_backbone
+from screening.training.onnx_outputs import read_features
+from screening.training.outliers import fit_outlier_model
 
 CLASSES = 8
 SIZE = 96
@@ -59,8 +64,12 @@ class Exported:
     def __init__(self, repository: Path) -> None:
         self.member = a_member()
         self.repository = repository
-        self.digest = export_member(self.member, TEMPERATURE, NAME, 2, repository)
-        self.file = repository / NAME / "2" / "model.onnx"
+        self.file = export_member(self.member, TEMPERATURE, NAME, 2, repository)
+        self.plain = self.file.read_bytes()
+        features = read_features(self.file, some_pixels(24), np.arange(24))
+        self.outliers = fit_outlier_model(features, np.ones(24))
+        self.pinned = finish_member(NAME, 2, repository, self.outliers)
+        self.digest = self.pinned.weights_sha256
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(self.file, options, providers=["CPUExecutionProvider"])
@@ -106,7 +115,7 @@ def test_the_largest_batch_of_the_server_is_answered(exported: Exported) -> None
 
 
 def test_the_graph_takes_the_pixels_as_they_are_made_and_resizes_itself(exported: Exported) -> None:
-    [pixels], [probabilities] = exported.session.get_inputs(), exported.session.get_outputs()
+    [pixels], [probabilities, *_] = exported.session.get_inputs(), exported.session.get_outputs()
 
     assert (pixels.name, pixels.type, pixels.shape[1:]) == ("pixels", "tensor(uint8)", [256, 256, 3])
     assert (probabilities.name, probabilities.type, probabilities.shape[1:]) == (
@@ -148,6 +157,8 @@ def test_both_servers_are_told_the_same_tensors(exported: Exported, config: str,
     assert f"max_batch_size: {MAX_BATCH}" in text
     assert 'name: "pixels" data_type: TYPE_UINT8 dims: [ 256, 256, 3 ]' in text
     assert f'name: "probabilities" data_type: TYPE_FP32 dims: [ {CLASSES} ]' in text
+    assert 'name: "outlier_distance" data_type: TYPE_FP32 dims: [ 1 ]' in text
+    assert f'name: "heat_maps" data_type: TYPE_FP32 dims: [ {CLASSES}, 3, 3 ]' in text
     assert text.count("{") == text.count("}"), "no brace of the template is left over"
     assert "{{" not in text
 
@@ -158,25 +169,78 @@ def test_a_server_without_the_onnx_backend_gets_a_runner(exported: Exported) -> 
     assert runner.read_text() == (TRITON_FILES / "onnx_runner.py").read_text()
 
 
-def test_a_release_is_a_triton_ensemble_that_pins_every_version(tmp_path: Path) -> None:
-    export_release_model("lesion_ensemble_r0007", [("small", 3), ("large", 1)], CLASSES, tmp_path)
+def test_a_release_is_a_triton_ensemble_that_pins_every_version_and_passes_every_answer_on(exported: Exported) -> None:
+    silent = replace(exported.pinned, heat_maps_output=None)
+    for _ in range(2):  # it can be written again
+        export_release_model("lesion_ensemble_r0007", [silent], exported.repository)
 
-    text = (tmp_path / "lesion_ensemble_r0007" / "config.pbtxt").read_text()
+    text = (exported.repository / "lesion_ensemble_r0007" / "config.pbtxt").read_text()
     assert 'name: "lesion_ensemble_r0007"' in text
-    assert re.findall(r'model_name: "(\w+)" model_version: (\d+)', text) == [("small", "3"), ("large", "1")]
-    assert re.findall(r'key: "probabilities" value: "(\w+)"', text) == ["probabilities_small", "probabilities_large"]
-    assert re.findall(r'name: "(probabilities_\w+)" data_type: TYPE_FP32 dims: \[ (\d+) \]', text) == [
-        ("probabilities_small", "8"),
-        ("probabilities_large", "8"),
+    assert re.findall(r'model_name: "(\w+)" model_version: (\d+)', text) == [(NAME, "2")]
+    passed_on = [("probabilities", f"probabilities_{NAME}"), ("outlier_distance", f"outlier_distance_{NAME}")]
+    assert re.findall(r'output_map { key: "(\w+)" value: "(\w+)" }', text) == passed_on
+    assert re.findall(r'name: "(\w+)" data_type: TYPE_FP32 dims: \[ (\d+) \]', text) == [
+        (f"probabilities_{NAME}", "8"),
+        (f"outlier_distance_{NAME}", "1"),
     ]
     assert text.count("{") == text.count("}")
     # Triton wants a version folder, also where there is nothing to put into it.
-    assert (tmp_path / "lesion_ensemble_r0007" / "1").is_dir()
+    assert (exported.repository / "lesion_ensemble_r0007" / "1").is_dir()
 
 
-def test_a_release_can_be_written_again(tmp_path: Path) -> None:
-    for _ in range(2):
-        export_release_model("lesion_ensemble_r0007", [("small", 3)], CLASSES, tmp_path)
+# Distance and heat maps
+
+
+def test_more_answers_do_not_change_a_probability(exported: Exported) -> None:
+    plain = onnxruntime.InferenceSession(exported.plain, providers=["CPUExecutionProvider"])
+    pixels = some_pixels(2)
+
+    assert np.array_equal(plain.run(["probabilities"], {"pixels": pixels})[0], exported.answer(pixels))
+
+
+def test_the_distance_in_the_graph_is_that_of_the_fitted_model(exported: Exported) -> None:
+    pixels = some_pixels(3, seed=8)
+    with torch.inference_mode():
+        backbone = exported.member.backbone
+        maps = backbone.get_submodule("features")(exported.member.normalise(torch.from_numpy(pixels)))
+        features = maps.mean(dim=(2, 3)).numpy()
+
+    found = exported.session.run(["outlier_distance"], {"pixels": pixels})[0]
+
+    assert found.shape == (3, 1)
+    assert found[:, 0] == pytest.approx(exported.outliers.distance(features), rel=1e-2, abs=1e-3)
+
+
+def test_a_heat_map_is_that_of_grad_cam(exported: Exported) -> None:
+    backbone = exported.member.backbone
+    pixels = torch.from_numpy(some_pixels(1))
+    maps = backbone.get_submodule("features")(exported.member.normalise(pixels))
+    logits = backbone.get_submodule("classifier")(maps.mean(dim=(2, 3)))
+    (gradient,) = torch.autograd.grad(logits[0, 2], maps)
+    places = maps.shape[2] * maps.shape[3]
+    grad_cam = (gradient.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1)[0].detach().numpy() * places
+
+    found = exported.session.run(["heat_maps"], {"pixels": pixels.numpy()})[0]
+
+    assert found.shape == (1, CLASSES, 3, 3)
+    assert found[0, 2] == pytest.approx(grad_cam, abs=1e-3)
+    assert np.ptp(grad_cam) > 0.01, "a flat map would prove nothing"
+
+
+@pytest.mark.parametrize(("architecture", "has_maps"), [("resnet18", True), ("vgg11_bn", False)])
+def test_a_network_that_does_not_average_its_maps_has_no_heat_maps_and_says_so(
+    tmp_path: Path, architecture: str, has_maps: bool
+) -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(architecture, weights=None, num_classes=3)
+    file = export_member(Member(network.eval(), 64), 1.0, "lesion_other", 1, tmp_path)
+    features = read_features(file, some_pixels(8), np.arange(8))
+
+    pinned = finish_member("lesion_other", 1, tmp_path, fit_outlier_model(features, np.ones(8)))
+
+    assert pinned.distance_output == "outlier_distance_lesion_other"
+    assert (pinned.heat_maps_output is not None) is has_maps
+    assert ("heat_maps" in member_shapes(file)[1]) is has_maps
 
 
 # The network

@@ -79,7 +79,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(tmp_path):
 
     assert epochs_done(killed) == EPOCHS
     for name, tensor in whole.items():
-        torch.testing.assert_close(resumed[name], tensor, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(resumed[name], tensor, msg=f"{name} differs")
 
 
 def epochs_done(folder: Path) -> int:
@@ -254,7 +254,7 @@ def test_a_fold_leaves_out_whole_groups_and_the_validation_photos_stay_unseen():
     side = pd.Series(["train"] * 150 + ["validation"] * 25 + ["test"] * 25)
     group = pd.Series(np.arange(photos) // 5)
 
-    left_out = []
+    left_out: list[int] = []
     for number in range(5):
         train, judged = rows_of_member(corpus, side, group, Fold(number=number, of=5))
         assert not set(group[train]) & set(group[judged])

@@ -16,7 +16,7 @@ from screening.training.weights import find_weights, normalisation_of, read_weig
 
 
 def resnet18_file(folder: Path, name: str = "resnet18.pt") -> dict[str, torch.Tensor]:
-    state = torchvision.models.resnet18(weights=None).state_dict()
+    state: dict[str, torch.Tensor] = torchvision.models.resnet18(weights=None).state_dict()
     if name.endswith(".safetensors"):
         save_file(state, folder / name)
     else:

@@ -281,6 +281,7 @@ def _grade(upload: Upload, ensemble: np.ndarray, members: np.ndarray) -> dict[st
         "disease": graded.disease,
         "differential": list(graded.differential),
         "member_spread": graded.member_spread,
+        "warnings": list(graded.warnings),
         "verdict": upload.verdict,
         "release": RELEASE.name,
         "weights_sha256": WEIGHTS,

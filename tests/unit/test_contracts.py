@@ -244,3 +244,13 @@ def test_a_date_is_no_text() -> None:
     assert contract.table([{"night": date(2026, 11, 20)}]).num_rows == 1
     with pytest.raises(ContractError, match="table nights"):
         contract.table([{"night": "2026-11-20"}])
+
+
+def test_grades_of_a_night_before_releases_told_their_limits_can_still_be_read() -> None:
+    limits = {"prediction_set", "outlier_distance", "is_outlier", "warnings"}
+    names = [column.name for column in grades_contract(("nevus", "melanoma")).columns]
+
+    older = grades_contract_of([name for name in names if name not in limits])
+
+    assert [column.name for column in grades_contract_of(names).columns] == names
+    assert [column.name for column in older.columns] == [name for name in names if name not in limits]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from screening.contracts import PHOTOS, QUALITY
-from screening.cutoffs import QualityCutoffs
+from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import write_table
@@ -32,7 +32,7 @@ UPLOADS = (
 def context(tmp_path):
     store = FolderStore(tmp_path)
     context = NightContext(Settings(), store, store)
-    plan = Plan(RUN, NIGHT, [5], "r0001", "c", datetime.now(UTC), QualityCutoffs())
+    plan = Plan(RUN, NIGHT, [5], "r0001", "c", datetime.now(UTC), QualityCutoffs(), GradeCutoffs("g", 0.2, 0.3))
     store.put(paths.run_plan(RUN), plan.to_json())
     for upload in UPLOADS:
         if upload is not COPY_IS_GONE:

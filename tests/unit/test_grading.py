@@ -3,10 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from screening.contracts import GRADES, RiskGrade
-from screening.cutoffs import GradeCutoffs
-from screening.stages.grading import GradedPhoto, grade_photo, grade_risk
-from screening.taxonomy import load_taxonomy, load_training_classes
+from screening.contracts import EVERYBODY, GRADES, RiskGrade
+from screening.cutoffs import AnswerLimits, GradeCutoffs, PredictionSets
+from screening.stages.grading import (
+    OTHERS,
+    UNKNOWN_DISEASE,
+    UNLIKE_TRAINING,
+    GradedPhoto,
+    grade_photo,
+    grade_risk,
+)
+from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
 
 CLASSES = load_training_classes("isic8", load_taxonomy())
 PROBABILITY = st.floats(0.0, 1.0)
@@ -117,3 +124,81 @@ def test_members_that_differ_only_between_dangerous_diseases_do_not_spread() -> 
 
 def test_one_member_alone_does_not_spread() -> None:
     assert graded(an_answer(melanoma=0.4)).member_spread == 0.0
+
+
+# The limits of an answer
+
+SETS = PredictionSets(
+    0.9,
+    {
+        EVERYBODY: {"low_risk": 0.3, "high_risk": 0.2, "dangerous": 0.05},
+        "V-VI": {"low_risk": 0.1, "high_risk": 0.1, "dangerous": 0.01},
+    },
+)
+
+
+def limited(answer: np.ndarray, distance: float | None = None, fitzpatrick: int | None = None) -> GradedPhoto:
+    limits = AnswerLimits(outlier_cutoff=3.0, prediction_sets=SETS)
+    return grade_photo(
+        answer, answer[None], CLASSES, cutoffs(), limits=limits, outlier_distance=distance, fitzpatrick=fitzpatrick
+    )
+
+
+@pytest.mark.parametrize(("distance", "is_outlier"), [(np.nextafter(3.0, 0), False), (3.0, True), (90.0, True)])
+def test_a_photo_is_unlike_the_training_photos_exactly_from_the_cutoff_on(distance: float, is_outlier: bool) -> None:
+    photo = limited(an_answer(nevus=0.9), distance)
+
+    assert photo.is_outlier is is_outlier
+    assert photo.warnings == ((UNLIKE_TRAINING,) if is_outlier else ())
+
+
+def test_a_photo_that_is_unlike_the_training_photos_keeps_its_grade() -> None:
+    assert limited(an_answer(melanoma=0.9), 90.0).grade is RiskGrade.DANGEROUS
+
+
+def test_a_release_that_does_not_say_what_it_does_not_know_gives_no_warning() -> None:
+    photo = graded(an_answer(nevus=0.9))
+
+    assert (photo.is_outlier, photo.outlier_distance, photo.prediction_set, photo.warnings) == (None, None, None, ())
+
+
+@pytest.mark.parametrize(("p_melanoma", "is_in"), [(np.nextafter(0.05, 0), False), (0.05, True)])
+def test_a_disease_is_in_the_prediction_set_exactly_from_the_limit_of_its_grade_on(
+    p_melanoma: float, is_in: bool
+) -> None:
+    found = limited(an_answer(nevus=0.6, melanoma=p_melanoma, basal_cell_carcinoma=0.199)).prediction_set
+
+    assert found == (("nevus", "melanoma") if is_in else ("nevus",))
+
+
+def test_the_likeliest_disease_is_always_in_the_prediction_set() -> None:
+    assert limited(an_answer(nevus=0.2)).prediction_set is not None
+    assert limited(an_answer(nevus=0.2)).prediction_set[0] == "nevus"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("fitzpatrick", "is_in"), [(None, False), (1, False), (6, True)])
+def test_a_skin_type_with_limits_of_its_own_is_judged_by_them(fitzpatrick: int | None, is_in: bool) -> None:
+    found = limited(an_answer(nevus=0.9, melanoma=0.02), fitzpatrick=fitzpatrick).prediction_set
+
+    assert found is not None
+    assert ("melanoma" in found) is is_in
+
+
+WITH_OTHERS = TrainingClasses(load_taxonomy(), ("nevus", "melanoma", OTHERS))
+
+
+def test_a_disease_that_the_release_does_not_know_is_never_low_risk_and_needs_a_person() -> None:
+    answer = np.array([0.3, 0.05, 0.65])
+
+    photo = grade_photo(answer, answer[None], WITH_OTHERS, cutoffs(high_risk=0.99))
+
+    assert (photo.grade, photo.disease) == (RiskGrade.HIGH_RISK, OTHERS)
+    assert photo.warnings == (UNKNOWN_DISEASE,)
+
+
+def test_an_unknown_disease_that_is_not_the_likeliest_warns_of_nothing() -> None:
+    answer = np.array([0.9, 0.02, 0.08])
+
+    photo = grade_photo(answer, answer[None], WITH_OTHERS, cutoffs())
+
+    assert (photo.grade, photo.warnings) == (RiskGrade.LOW_RISK, ())

@@ -13,6 +13,7 @@ from screening.reports import figures, nightly
 from screening.reports.nightly import nightly_report
 from screening.stages.accounting import count
 from screening.stages.audit import AuditResult
+from screening.stages.grading import UNLIKE_TRAINING, WARNINGS
 from tests.unit.made_up_night import (
     CLASSES,
     CUTOFFS,
@@ -340,3 +341,17 @@ def test_a_share_that_is_there_is_never_nothing() -> None:
     assert nightly._share(0, 1000) == "0 %"
     assert nightly._share(1000, 1000) == "100 %"
     assert nightly._share(1, 0) == "-"
+
+
+def test_photos_unlike_the_training_photos_are_counted_and_named_beside_their_grade() -> None:
+    warned = a_night().changed("grades", lambda t: with_value(t, "warnings", [UNLIKE_TRAINING]))
+
+    page = page_of(warned)
+
+    assert page.count(WARNINGS[UNLIKE_TRAINING]) > 2, "once for the night, and beside each lesion that must be seen"
+    assert f"{warned.tables['grades'].num_rows} photos</b> flagged" in page
+    assert WARNINGS[UNLIKE_TRAINING] not in page_of(a_night())
+
+
+def test_a_release_that_cannot_tell_unlike_photos_says_so() -> None:
+    assert "cannot tell whether a photo is unlike" in page_of(a_night())

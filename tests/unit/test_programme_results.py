@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from screening.reports.programme_results import COLUMNS, programme_results
-from tests.unit.made_up_night import CLASSES, NIGHT, MadeUpNight, Upload, a_night, night_of, photo_id_of
+from screening.stages.grading import UNLIKE_TRAINING, WARNINGS
+from tests.unit.made_up_night import CLASSES, NIGHT, MadeUpNight, Upload, a_night, night_of, photo_id_of, with_value
 
 NAMES = {disease.id: disease.name for disease in CLASSES.classes}
 
@@ -46,6 +47,7 @@ def test_a_graded_photo_says_what_to_do_in_plain_words() -> None:
         "retake_advice": "",
         "grade": "high risk",
         "disease": "Basal cell carcinoma",
+        "warning": "",
         "grade_of_lesion": "high risk",
         "action": "Have a doctor at a nearby hospital examine the lesion.",
         "due_by": "2026-12-20",
@@ -53,6 +55,16 @@ def test_a_graded_photo_says_what_to_do_in_plain_words() -> None:
         "same_picture_as": "",
         "night": "2026-11-20",
     }
+
+
+def test_a_photo_unlike_the_training_photos_is_flagged_and_says_so() -> None:
+    night = a_night().changed("grades", lambda t: with_value(t, "warnings", [UNLIKE_TRAINING], [0]))
+
+    row = rows_of(night)[night.tables["grades"]["source_name"][0].as_py()]
+
+    assert row["verdict"] == "flagged"
+    assert row["warning"] == WARNINGS[UNLIKE_TRAINING]
+    assert row["grade"]
 
 
 def test_the_action_is_that_of_the_lesions_most_severe_photo() -> None:

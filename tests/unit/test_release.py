@@ -206,3 +206,69 @@ def test_other_weights_than_the_release_was_made_with_are_found(repository):
     (repository / "lesion_b" / "2" / "model.onnx").write_bytes(b"others")
     with pytest.raises(ContractError, match="lesion_b version 2"):
         verify_weights(str(repository), load_release(str(repository), None))
+
+
+# What a release says of the limits of its answers
+
+SETS = {"coverage": 0.9, "lowest": {"everybody": {"low_risk": 0.2, "high_risk": 0.2, "dangerous": 0.05}}}
+
+
+def told_members() -> list[dict[str, str]]:
+    return [m | {"distance_output": f"outlier_distance_{m['name']}"} for m in release_fields()["members"]]
+
+
+def test_an_older_release_that_says_nothing_of_its_limits_is_read(repository):
+    release = load_release(str(repository), "r0007")
+    assert (release.outlier_cutoff, release.prediction_sets) == (None, None)
+    assert (release.tells_outliers, release.tells_heat_maps) == (False, False)
+
+
+def test_a_release_says_what_its_members_answer(repository):
+    members = [m | {"heat_maps_output": f"heat_maps_{m['name']}"} for m in told_members()]
+    write_release(repository, members=members, outlier_cutoff=3.3, prediction_sets=SETS)
+    release = load_release(str(repository), "r0007")
+    assert (release.tells_outliers, release.tells_heat_maps) == (True, True)
+    assert release.members[0].outputs == (
+        "probabilities_lesion_a", "outlier_distance_lesion_a", "heat_maps_lesion_a",
+    )  # fmt: skip
+    assert release.prediction_sets == SETS
+
+
+def test_a_cutoff_that_a_member_has_no_distance_for_is_refused(repository):
+    members = told_members()
+    del members[1]["distance_output"]
+    write_release(repository, members=members, outlier_cutoff=3.3)
+    with pytest.raises(ContractError, match="but lesion_b has no distance_output"):
+        load_release(str(repository), "r0007")
+
+
+@pytest.mark.parametrize("cutoff", [0, -1, "3", True, float("nan")])
+def test_a_cutoff_that_is_no_distance_is_refused(repository, cutoff):
+    write_release(repository, members=told_members(), outlier_cutoff=cutoff)
+    with pytest.raises(ContractError, match="outlier_cutoff"):
+        load_release(str(repository), "r0007")
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        [],
+        {"coverage": 0.9},
+        {"coverage": 0.9, "lowest": {}},
+        {"coverage": 0.9, "lowest": {"V-VI": SETS["lowest"]["everybody"]}},
+        {"coverage": 1.9, "lowest": SETS["lowest"]},
+        {"coverage": 0.9, "lowest": {"everybody": {"low_risk": 0.2, "high_risk": 0.2}}},
+        {"coverage": 0.9, "lowest": SETS["lowest"], "more": 1},
+    ],
+)
+def test_prediction_sets_that_lack_a_limit_are_refused(repository, sets):
+    write_release(repository, prediction_sets=sets)
+    with pytest.raises(ContractError, match="prediction_sets"):
+        load_release(str(repository), "r0007")
+
+
+def test_two_tensors_of_one_name_are_refused(repository):
+    members = [m | {"heat_maps_output": "heat_maps"} for m in release_fields()["members"]]
+    write_release(repository, members=members)
+    with pytest.raises(ContractError, match="two members have the same output"):
+        load_release(str(repository), "r0007")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from screening.contracts import grades_contract
-from screening.cutoffs import QualityCutoffs
+from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import write_table
@@ -93,7 +93,9 @@ def test_grades_of_a_night_whose_release_had_other_classes_can_be_borrowed(tmp_p
 
 def test_a_night_that_repeats_nothing_borrows_nothing(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
-    plan = Plan(f"night-{NIGHT}", NIGHT, [1], "r0001", "c", datetime.now(UTC), QualityCutoffs())
+    plan = Plan(
+        f"night-{NIGHT}", NIGHT, [1], "r0001", "c", datetime.now(UTC), QualityCutoffs(), GradeCutoffs("g", 0.2, 0.3)
+    )
     store.put(paths.run_plan(plan.run_id), plan.to_json())
 
     assert (

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from screening.contracts import LEDGER, QUALITY
-from screening.cutoffs import QualityCutoffs
+from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import write_table
@@ -20,7 +20,7 @@ from screening.tasks.same_pictures import name_same_pictures
 from tests.unit.made_up_night import NIGHT, Upload, night_of, photo_id_of, with_value
 
 CLAIMED = datetime(2026, 11, 21, 1, tzinfo=UTC)
-PLAN = Plan(f"night-{NIGHT}", NIGHT, [1], "r0001", "test", CLAIMED, QualityCutoffs())
+PLAN = Plan(f"night-{NIGHT}", NIGHT, [1], "r0001", "test", CLAIMED, QualityCutoffs(), GradeCutoffs("g", 0.2, 0.3))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
         "s3_endpoint",
         "release",
         "quality_cutoffs",
+        "grade_cutoffs",
         "pseudonym_key",
     ]
 

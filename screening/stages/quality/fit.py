@@ -69,6 +69,12 @@ class Share:
         middle, half = p + spread / 2, _Z * math.sqrt(p * (1 - p) / self.n + spread / (4 * self.n))
         return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
+    @property
+    def text(self) -> str:
+        """As a person reads it: the share and its interval in percent."""
+        low, high = self.interval
+        return f"{self.share:.0%} ({100 * low:.0f}–{100 * high:.0f})"
+
 
 @dataclass(frozen=True)
 class Found:
@@ -119,9 +125,9 @@ def fit_cutoffs(photos: Sequence[RatedPhoto], name: str, false_alarm: float, fol
     cutoffs = _fit(photos, rules, product, false_alarm)
     hits: dict[str, list[tuple[bool, bool]]] = {rule.name: [] for rule in rules}
     for fold in range(folds):
-        without = _fit([p for p in photos if _fold_of(p, folds) != fold], rules, product, false_alarm)
+        without = _fit([p for p in photos if fold_of(p.group, folds) != fold], rules, product, false_alarm)
         for rule in rules:
-            hits[rule.name] += _hits(rule, [p for p in photos if _fold_of(p, folds) == fold], without)
+            hits[rule.name] += _hits(rule, [p for p in photos if fold_of(p.group, folds) == fold], without)
     return Fit(
         cutoffs,
         photos=len(photos),
@@ -133,8 +139,9 @@ def fit_cutoffs(photos: Sequence[RatedPhoto], name: str, false_alarm: float, fol
     )
 
 
-def _fold_of(photo: RatedPhoto, folds: int) -> int:
-    return int.from_bytes(hashlib.sha256(photo.group.encode()).digest()[:8]) % folds
+def fold_of(group: str, folds: int) -> int:
+    """The part of a fit that a group of photos is kept out of: the same whatever the other photos are."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) % folds
 
 
 def _sides(rule: Rule, photos: Sequence[RatedPhoto]) -> tuple[list[RatedPhoto], list[RatedPhoto]]:

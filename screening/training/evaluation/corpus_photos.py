@@ -5,6 +5,7 @@ All that the evaluation knows of the corpus, its split and its pixels stands in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class CorpusPhotos:
     pixels: np.ndarray
 
 
-def read_side(photos: Path, sources: list[str], work: Path, side: str, classes: TrainingClasses) -> CorpusPhotos:
+def read_side(photos: Path, sources: Sequence[str], work: Path, side: str, classes: TrainingClasses) -> CorpusPhotos:
     """Read the photos of one side of the split that training froze in ``work``.
 
     Raises:

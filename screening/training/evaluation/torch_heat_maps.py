@@ -12,9 +12,9 @@ import torch
 from captum.attr import Saliency  # type: ignore[import-untyped]
 from torch import nn
 
-from screening.training.ensemble import load_recipe
 from screening.training.evaluation.network_answers import Network
 from screening.training.networks import Member, build_backbone
+from screening.training.recipe import load_recipe
 
 CHECKPOINT = "best.ckpt"
 """What training leaves of a member's best epoch, in ``<work>/<member>/``."""

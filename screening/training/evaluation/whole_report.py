@@ -16,7 +16,6 @@ from screening.cutoffs import GradeCutoffs
 from screening.edges.release import Release, load_release
 from screening.errors import ContractError, MissingError
 from screening.taxonomy import Taxonomy, load_taxonomy
-from screening.training.ensemble import load_recipe
 from screening.training.evaluation import figures
 from screening.training.evaluation.corpus_photos import CorpusPhotos, quality_verdicts, read_population, read_side
 from screening.training.evaluation.document import evaluate
@@ -29,6 +28,7 @@ from screening.training.evaluation.report import Pictures, evaluation_report
 from screening.training.evaluation.scored_photos import ScoredPhotos, read_scored_photos, write_scored_photos
 from screening.training.evaluation.torch_heat_maps import open_members, saliency
 from screening.training.evaluation.training_runs import read_runs
+from screening.training.recipe import load_recipe
 
 _TABLES = (".parquet", ".csv")
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from screening.cli import app
 from screening.errors import ContractError, MissingError, SettingsError
-from screening.training.ensemble import RECIPES
 from screening.training.evaluation.scored_photos import write_scored_photos
+from screening.training.recipe import RECIPES
 from tests.training.evaluation.made_up_photos import some_scored
 
 REPOSITORY = Path(__file__).parents[3] / "model_repository"
