@@ -39,7 +39,8 @@ Chosen on the validation photos, every kind of photo counting the same: dangerou
 (Youden's index), high_risk from p_high_risk + p_dangerous ≥ {high_risk} (sensitivity 0.95).
 
 ## Figures on the test photos
-The test photos were scored once, after everything above was frozen. Brackets: 95 % intervals, bootstrap over patients.
+The test photos took no part in anything above; earlier candidates were scored on them too (docs/decisions/0004). Brackets: 95 %
+intervals, bootstrap over patients.
 
 ### Ensemble
 {ensemble}

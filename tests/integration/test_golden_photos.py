@@ -66,6 +66,7 @@ def test_triton_passes_on_how_far_a_photo_is_and_where_the_networks_look(new_sit
     with connect_model_server(settings, release) as server:
         (unmapped,) = server.infer([("photo-0", pixels)])
     assert unmapped.heat_maps == ()
+    assert mapped.distances is not None
     assert unmapped.distances == pytest.approx(mapped.distances)
     assert len(mapped.heat_maps) == len(release.members)
     for place, member in enumerate(release.members):
@@ -80,6 +81,7 @@ def test_noise_is_unlike_the_training_photos(new_site, release):
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     with connect_model_server(new_site("noise").settings(), release) as server:
         (answer,) = server.infer([("noise", noise)])
+    assert answer.distances is not None
     assert answer.distances.mean() >= release.outlier_cutoff
 
 

@@ -33,7 +33,7 @@ class WithoutTriton(NightContext):
     def release(self, _name):
         return RELEASE
 
-    def model_server(self, _release):
+    def model_server(self, _release, *, with_heat_maps=False):  # noqa: ARG002  # as the one it stands for
         return nullcontext(SimpleNamespace(canary=lambda **_how: None))
 
 

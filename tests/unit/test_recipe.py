@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from screening.errors import MissingError, SettingsError
 from screening.recipes_cli import app, parts_of
-from screening.training.recipe import RECIPES, EnsembleRecipe, MemberRecipe, load_recipe, recipe_names
+from screening.training.recipe import RECIPES, EnsembleRecipe, Fold, MemberRecipe, load_recipe, recipe_names
 
 WANTED = {
     "esteva2017_inception_v3",
@@ -53,9 +53,7 @@ def test_a_recipe_is_named_as_its_file_and_says_which_numbers_are_ours(name):
     assert all(member.size <= recipe.input_side for member in recipe.members), "no pixel is invented"
 
 
-@pytest.mark.parametrize(
-    "part", sorted(all_parts(EnsembleRecipe), key=lambda part: part.__name__), ids=lambda p: p.__name__
-)
+@pytest.mark.parametrize("part", sorted(all_parts(EnsembleRecipe), key=str), ids=lambda part: str(part.__name__))
 def test_every_field_of_a_recipe_is_explained(part):
     assert [name for name, field in part.model_fields.items() if not field.description] == []
 
@@ -73,7 +71,7 @@ def test_the_optimisation_of_esteva_is_that_of_the_paper():
 def test_the_folds_of_mishra_leave_out_each_photo_once():
     for name in recipe_names():
         if name.startswith("mishra2018"):
-            assert [(m.fold.number, m.fold.of) for m in load_recipe(name).members] == [(k, 5) for k in range(5)]
+            assert [m.fold for m in load_recipe(name).members] == [Fold(number=k, of=5) for k in range(5)]
 
 
 def test_the_members_of_the_best_ensemble_differ_in_size_seed_and_fold():

@@ -210,7 +210,8 @@ def test_other_weights_than_the_release_was_made_with_are_found(repository):
 
 # What a release says of the limits of its answers
 
-SETS = {"coverage": 0.9, "lowest": {"everybody": {"low_risk": 0.2, "high_risk": 0.2, "dangerous": 0.05}}}
+LOWEST = {"everybody": {"low_risk": 0.2, "high_risk": 0.2, "dangerous": 0.05}}
+SETS = {"coverage": 0.9, "lowest": LOWEST}
 
 
 def told_members() -> list[dict[str, str]]:
@@ -255,10 +256,10 @@ def test_a_cutoff_that_is_no_distance_is_refused(repository, cutoff):
         [],
         {"coverage": 0.9},
         {"coverage": 0.9, "lowest": {}},
-        {"coverage": 0.9, "lowest": {"V-VI": SETS["lowest"]["everybody"]}},
-        {"coverage": 1.9, "lowest": SETS["lowest"]},
+        {"coverage": 0.9, "lowest": {"V-VI": LOWEST["everybody"]}},
+        {"coverage": 1.9, "lowest": LOWEST},
         {"coverage": 0.9, "lowest": {"everybody": {"low_risk": 0.2, "high_risk": 0.2}}},
-        {"coverage": 0.9, "lowest": SETS["lowest"], "more": 1},
+        {"coverage": 0.9, "lowest": LOWEST, "more": 1},
     ],
 )
 def test_prediction_sets_that_lack_a_limit_are_refused(repository, sets):
