@@ -36,8 +36,6 @@ app = typer.Typer(
 )
 app.add_typer(quality_app, name="quality")
 app.add_typer(corpus_app, name="corpus")
-app.command()(shortcuts)
-app.command()(evaluate)
 app.add_typer(recipes_app, name="recipes")
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
@@ -336,5 +334,7 @@ def train(
     fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
 
 
+app.command()(evaluate)
+app.command()(shortcuts)
 app.add_typer(cutoffs_app(_triton), name="cutoffs")
 app.add_typer(release_app(_triton), name="release")

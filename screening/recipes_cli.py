@@ -8,7 +8,7 @@ import typer
 import yaml
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from screening.training.recipe import EnsembleRecipe, load_recipe, recipe_names
 
@@ -27,11 +27,11 @@ def recipes(
     if fields:
         _print_fields(EnsembleRecipe, "")
         return
-    table = Table("recipe", "members", "source", "what it is", box=None, pad_edge=False)
+    # A name must be readable on a narrow terminal too: it is what one types.
+    table = Table(Column("recipe", no_wrap=True), "what it is", box=None, pad_edge=False)
     for name in recipe_names():
         recipe = load_recipe(name)
-        architectures = ", ".join(dict.fromkeys(m.architecture.partition(":")[2] for m in recipe.members))
-        table.add_row(name, f"{len(recipe.members)} × {architectures}", recipe.source, recipe.about)
+        table.add_row(name, recipe.about)
     console.print(table)
 
 

@@ -11,6 +11,26 @@ OPACITY = 0.45
 """Of the brightest place: the skin below must stay to be seen."""
 
 
+def enlarge_map(cells: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Lay a map over a picture, bilinear, each cell where the network looked: the first at the rim, not half a cell inside.
+
+    A convolution of odd size with stride 2 and its padding sees around every second pixel from the first on, and so does
+    a stack of them. Laid half a cell further in, as pictures are enlarged, a map stands 7 % of the side too far right and down.
+
+    Args:
+        cells: shape (rows, columns), float.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+
+    Returns:
+        Shape (height, width), of the type of ``cells``.
+    """
+    rows, columns = cells.shape
+    to_cells = np.array([[columns / width, 0, 0], [0, rows / height, 0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(cells, to_cells, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+
+
 def draw_heat_map(photo: np.ndarray, maps: Sequence[np.ndarray]) -> np.ndarray:
     """Lay the mean of the members' maps over a photo; what speaks against the disease is not shown.
 
@@ -26,7 +46,7 @@ def draw_heat_map(photo: np.ndarray, maps: Sequence[np.ndarray]) -> np.ndarray:
     for of_member in maps:
         speaks_for = np.maximum(of_member.astype(np.float32), 0.0)
         # The photo was squeezed into a square for the networks, so the map is stretched back with it.
-        heat += cv2.resize(speaks_for / max(float(speaks_for.max()), 1e-6), (width, height)) / len(maps)
+        heat += enlarge_map(speaks_for / max(float(speaks_for.max()), 1e-6), height, width) / len(maps)
     colours = cv2.applyColorMap((heat.clip(0, 1) * 255).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
     weight = OPACITY * heat.clip(0, 1)[..., None]
     return np.asarray((photo * (1 - weight) + colours * weight).round().astype(np.uint8))

@@ -53,7 +53,8 @@ intervals, bootstrap over patients.
 ## Limits
 - Dangerous lesions in clinical photos are few in training and test; the interval says how little is known.
 - Skin types V and VI are nearly absent from the clinical photos (skin type was recorded for some only).
-- Ink rings go with cancers in the clinical photos (they were drawn before biopsy); the members may have learnt that.
+- Ink rings go with cancers in the clinical photos (they were drawn before biopsy); `screening shortcuts` measures how far
+  the answer follows them; r0001's does (docs/decisions/0015).
 - Diseases outside the {n_classes} classes are forced into one of them.
 - The figures hold for photos like these: smartphone close-ups of one lesion, and dermoscopy.
 

@@ -18,6 +18,7 @@ import onnxruntime
 
 from screening.edges.release import Release, verify_weights
 from screening.errors import ContractError
+from screening.stages.heat_map import enlarge_map
 
 BATCH = 32
 """Photos at a time; what the exported graphs allow."""
@@ -131,21 +132,8 @@ def activation_maps(networks: list[Network], pixels: np.ndarray, classes: np.nda
         maps = np.concatenate(parts)
         rows = network.end.weights[classes]
         found = np.maximum(np.einsum("pf,pfhw->phw", rows, maps), 0)
-        total += np.stack([enlarge(one, height, width) for one in _to_one(found)])
+        total += np.stack([enlarge_map(one, height, width) for one in _to_one(found)])
     return _to_one(total)
-
-
-def enlarge(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear, each cell where the network looked: the first at the rim, not half a cell inside.
-
-    A convolution of odd size with stride 2 and its padding sees around every second pixel from the first on, and so does
-    a stack of them. Laid half a cell further in, as pictures are enlarged, a map stands 7 % of the side too far right and down.
-    """
-    rows, columns = (
-        np.clip(np.arange(to) * size / to, 0, size - 1) for to, size in zip((height, width), picture.shape, strict=True)
-    )
-    at_row = np.array([np.interp(rows, np.arange(len(line)), line) for line in picture.T]).T
-    return np.array([np.interp(columns, np.arange(len(line)), line) for line in at_row])
 
 
 def _to_one(maps: np.ndarray) -> np.ndarray:

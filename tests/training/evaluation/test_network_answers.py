@@ -10,11 +10,11 @@ import torch
 from captum.attr import LayerGradCam  # type: ignore[import-untyped]
 from torch import nn
 
+from screening.stages.heat_map import enlarge_map
 from screening.training.evaluation.network_answers import (
     Network,
     activation_maps,
     answer,
-    enlarge,
     find_end,
     open_network,
 )
@@ -109,7 +109,7 @@ def test_the_activation_map_is_the_grad_cam_of_torch(network, member, pixels):
         views, target=torch.from_numpy(classes), relu_attributions=True
     )
     for ours, theirs in zip(found, cam[:, 0].detach().numpy(), strict=True):
-        expected = enlarge(theirs, SIDE, SIDE)
+        expected = enlarge_map(theirs, SIDE, SIDE)
         assert ours == pytest.approx(expected / max(expected.max(), 1e-12), abs=1e-4)
 
 
@@ -149,12 +149,6 @@ def test_saliency_is_brightest_where_a_pixel_moves_the_answer():
     assert found[:, 16:, 16:].max() == 0
 
 
-def test_a_small_map_is_enlarged_with_its_first_cell_at_the_rim():
-    large = enlarge(np.array([[0.0, 1.0]]), 2, 4)
-
-    assert large == pytest.approx(np.tile([0.0, 0.5, 1.0, 1.0], (2, 1)))
-
-
 def test_a_map_is_brightest_where_a_stack_of_strided_convolutions_looks():
     stack = nn.Sequential(*[nn.Conv2d(1, 1, 3, stride=2, padding=1, bias=False) for _ in range(3)])
     for convolution in stack:
@@ -162,6 +156,6 @@ def test_a_map_is_brightest_where_a_stack_of_strided_convolutions_looks():
     picture = torch.zeros(1, 1, 64, 64)
     picture[0, 0, 32, 16] = 1
 
-    found = enlarge(stack(picture)[0, 0].detach().numpy(), 64, 64)
+    found = enlarge_map(stack(picture)[0, 0].detach().numpy(), 64, 64)
 
     assert found.argmax() == 32 * 64 + 16
