@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from screening.training.recipe import Fold
 from screening.training.splits import TRAIN, VALIDATION
+from screening.training.splits.folds import assign_folds
 
-SHUFFLE = 0
-"""Seed of the folds: the same for every member, else the folds of two members would overlap."""
+SEED = 0
+"""Of the folds: the same for every member, else the folds of two members would overlap."""
 
 
 def rows_of_member(
@@ -25,7 +25,5 @@ def rows_of_member(
     train = np.flatnonzero(side == TRAIN)
     if fold is None:
         return train, np.flatnonzero(side == VALIDATION)
-    strata = (corpus["source"] + "/" + corpus["label"].astype(str)).to_numpy()[train]
-    folds = StratifiedGroupKFold(n_splits=fold.of, shuffle=True, random_state=SHUFFLE)
-    seen, left_out = list(folds.split(train, strata, group.to_numpy()[train]))[fold.number]
-    return train[seen], train[left_out]
+    folds = assign_folds(corpus.iloc[train], group.to_numpy()[train], fold.of, SEED)
+    return train[folds != fold.number], train[folds == fold.number]
