@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,14 @@ from screening.training.fit import PhotosOfMember, fit_member
 from screening.training.folds import rows_of_member
 from screening.training.networks import Member
 from screening.training.photo_cache import load_pixels
-from screening.training.recipe import EnsembleRecipe
-from screening.training.splits import check_every_class_is_trained, connect_groups, side_drawn_once, split_corpus
+from screening.training.recipe import EnsembleRecipe, Split
+from screening.training.splits import (
+    check_every_class_is_trained,
+    connect_groups,
+    side_drawn_once,
+    split_by_time,
+    split_corpus,
+)
 from screening.training.tracking import track_member
 
 
@@ -46,11 +53,18 @@ def prepare_training_set(recipe: EnsembleRecipe, photos: Path, weights_dir: Path
     side = side_drawn_once(
         work / "split.parquet",
         corpus,
-        lambda: split_corpus(corpus, imagenet_features(pixels, weights_dir), recipe.split_seed),
+        partial(_draw_sides, recipe.split, corpus, pixels, weights_dir),
     )
     check_every_class_is_trained(corpus, side, classes.class_ids)
     group = pd.Series(connect_groups(corpus, None), index=corpus.index)
     return TrainingSet(corpus, side, pixels, classes, group)
+
+
+def _draw_sides(split: Split, corpus: pd.DataFrame, pixels: np.ndarray, weights_dir: Path) -> pd.Series:
+    features = imagenet_features(pixels, weights_dir)
+    if split.method == "time":
+        return split_by_time(corpus, connect_groups(corpus, features), 1 - split.test_share)
+    return split_corpus(corpus, features, split.seed, test_share=split.test_share)
 
 
 def fit_ensemble(

@@ -222,6 +222,20 @@ class MemberRecipe(RecipePart):
         return self
 
 
+class Split(RecipePart):
+    """Which photos train, choose and test."""
+
+    method: Literal["groups", "time"] = Field(
+        default="groups",
+        description="groups: drawn, 15 % for validation, with people, lesions and look-alikes on one side; time: the oldest "
+        "photos train, the newest of them are for validation (Han et al. 2018)",
+    )
+    seed: int = Field(default=0, description="of the draw; time needs none")
+    test_share: float = Field(
+        default=0.15, ge=0.05, le=0.5, multiple_of=0.05, description="of the photos that may leave training"
+    )
+
+
 class EnsembleRecipe(RecipePart):
     """Sources, split and members of an ensemble."""
 
@@ -232,7 +246,7 @@ class EnsembleRecipe(RecipePart):
     ours: tuple[str, ...] = Field(default=(), description="which numbers are our choice, and why")
     classes: str = Field(description="what the networks answer: a list in screening/taxonomy/classes/, or a path")
     sources: tuple[str, ...] = Field(min_length=1, description="data sets, by the folder's name")
-    split_seed: int = Field(description="of the split into train, validation and test")
+    split: Split = Field(description="of the sources into train, validation and test")
     input_side: int = Field(
         default=256,
         ge=64,

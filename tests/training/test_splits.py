@@ -153,6 +153,14 @@ def test_a_split_keeps_15_percent_for_the_test_and_15_for_validation(split: Spli
     assert shares[VALIDATION] == pytest.approx(0.15, abs=0.015)
 
 
+def test_a_quarter_of_the_photos_may_be_the_test_and_holds_those_of_a_smaller_one(split: Split) -> None:
+    quarter = split_corpus(split.corpus, split.features, test_share=0.25)
+
+    assert (quarter == TEST).mean() == pytest.approx(0.25, abs=0.015)
+    assert (quarter == VALIDATION).mean() == pytest.approx(0.15, abs=0.015)
+    assert (quarter[split.side == TEST] == TEST).all()
+
+
 def test_every_disease_of_every_source_stands_on_every_side_in_proportion(split: Split) -> None:
     for _, of_stratum in split.side.groupby([split.corpus["source"], split.corpus["label"]]):
         shares = of_stratum.value_counts(normalize=True)

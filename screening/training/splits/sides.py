@@ -20,7 +20,7 @@ BLUR_OR_DISTANCE = frozenset({"nothing_visible", "no_skin", "out_of_focus", "mot
 Too few pixels, light and hair are not among them: published photos were shrunk by others than who took them.
 """
 
-_TWENTIETHS = 20
+_TWENTIETHS, _VALIDATED = 20, 3
 
 
 def strata_of(corpus: pd.DataFrame) -> np.ndarray:
@@ -37,9 +37,13 @@ def kept_in_training(corpus: pd.DataFrame, features: np.ndarray | None) -> np.nd
 
 
 def split_corpus(
-    corpus: pd.DataFrame, features: np.ndarray | None, seed: int = 0, groups: np.ndarray | None = None
+    corpus: pd.DataFrame,
+    features: np.ndarray | None,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+    test_share: float = 0.15,
 ) -> pd.Series:
-    """Name a side for every photo: 15 % test and 15 % validation of those that may leave training, grouped and stratified.
+    """Name a side for every photo: test and 15 % validation of those that may leave training, grouped and stratified.
 
     The strata are disease and source, so each side has each of them in proportion. Photos that another source may show
     under an unknown lesion id are kept in training, and so are their likeliest counterparts there: the kept-out sets lose
@@ -51,6 +55,7 @@ def split_corpus(
         features: shape (photos, n), rows in the order of ``corpus``; None: looks are not compared.
         seed: of the draw.
         groups: photos that must stay together, from other evidence than that of ``connect_groups``.
+        test_share: of the photos that may leave training, in steps of 0.05.
 
     Raises:
         ContractError: no disease of a source has the 20 photos that shares of 5 % need.
@@ -66,11 +71,12 @@ def split_corpus(
             f"split: at most {most} photos of a disease and source may leave training, expected {_TWENTIETHS} or more; "
             "take a larger corpus, or folds"
         )
-    # 20 folds of 5 %: three make the test, three more the validation (each is 15 % of the photos that may move).
+    # 20 folds of 5 %: the first make the test, three more the validation (15 % of the photos that may move).
+    tested = round(test_share * _TWENTIETHS)
     folds = StratifiedGroupKFold(n_splits=_TWENTIETHS, shuffle=True, random_state=seed)
     for number, (_, held) in enumerate(folds.split(free, strata[free], groups[free])):
-        if number < 6:
-            side.iloc[free[held]] = TEST if number < 3 else VALIDATION
+        if number < tested + _VALIDATED:
+            side.iloc[free[held]] = TEST if number < tested else VALIDATION
     check_no_leak(corpus, groups, side)
     if "photo_id" in corpus:
         side[_is_repeated(corpus)] = LEFT_OUT
