@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from screening.edges.release import load_release
 from screening.errors import MissingError
 
 
@@ -26,6 +25,8 @@ def shortcuts(  # noqa: PLR0913, PLR0917 — the options of a command
 ) -> None:
     """Draw ink, hair, rulers, borders … on kept-out photos and measure how the grade follows. Needs .venv-training."""
     # Here and not at the top: torch loads only for this command, and is not in every environment.
+    from screening.edges.release import load_release
+
     try:
         from screening.training.ensemble import prepare_training_set
         from screening.training.recipe import load_recipe

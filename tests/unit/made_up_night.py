@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -41,7 +41,7 @@ RELEASE = Release(
     taxonomy_version=CLASSES.taxonomy.version,
     model_input="test",
     input_shape=(256, 256, 3),
-    cutoffs={},
+    cutoffs=asdict(CUTOFFS),
     weights_sha256=WEIGHTS,
 )
 LIKELIEST = {"low_risk": "nevus", "high_risk": "basal_cell_carcinoma", "dangerous": "melanoma"}
