@@ -47,6 +47,7 @@ def draw_heat_map(photo: np.ndarray, maps: Sequence[np.ndarray]) -> np.ndarray:
         speaks_for = np.maximum(of_member.astype(np.float32), 0.0)
         # The photo was squeezed into a square for the networks, so the map is stretched back with it.
         heat += enlarge_map(speaks_for / max(float(speaks_for.max()), 1e-6), height, width) / len(maps)
-    colours = cv2.applyColorMap((heat.clip(0, 1) * 255).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
-    weight = OPACITY * heat.clip(0, 1)[..., None]
-    return np.asarray((photo * (1 - weight) + colours * weight).round().astype(np.uint8))
+    levels = cv2.convertScaleAbs(heat, alpha=255)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    weight = heat * OPACITY
+    return np.asarray(cv2.blendLinear(photo, colours, 1 - weight, weight))

@@ -11,12 +11,12 @@ from screening.edges.model_server import Inferred
 from screening.stages.ensemble import average_members
 from screening.stages.grading import grade_photo
 from screening.stages.heat_map import draw_heat_map
-from screening.stages.pixels import decode_working_copy, encode_working_copy, fit_long_side
+from screening.stages.pixels import decode_working_copy, encode_working_copy
 from screening.tasks.context import NightContext
 from screening.taxonomy import TrainingClasses
 
-LONG_SIDE = 512
-"""Pixels: a map has 8 x 8 places at most, so more shows nothing more."""
+SHORT_SIDE = 256
+"""Pixels at least, what the decoder's own reduction gives: a map has 8 x 8 places at most, so more shows nothing more."""
 
 
 def save_heat_map(
@@ -30,6 +30,6 @@ def save_heat_map(
     if graded.grade == RiskGrade.LOW_RISK:
         return
     place = classes.class_ids.index(graded.disease)
-    copy = decode_working_copy(context.results.get(paths.working_copy(run_id, answer.photo_id)), LONG_SIDE)
-    picture = draw_heat_map(fit_long_side(copy, LONG_SIDE), [maps[place] for maps in answer.heat_maps])
+    copy = decode_working_copy(context.results.get(paths.working_copy(run_id, answer.photo_id)), SHORT_SIDE)
+    picture = draw_heat_map(copy, [maps[place] for maps in answer.heat_maps])
     context.results.put(paths.heat_map(run_id, answer.photo_id), encode_working_copy(picture))
