@@ -70,9 +70,12 @@ check: setup ## ruff and mypy
 
 .PHONY: test
 test: setup setup-training browsers ## everything CI runs: check, then the tests in both environments
-	@$(MAKE) --no-print-directory check
-	@.venv-training/bin/pytest tests/training $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory -j2 check test-training
 	@.venv/bin/pytest --ignore tests/training $(PYTEST_ARGS)
+
+.PHONY: test-training
+test-training: setup-training ## the tests of training alone
+	@.venv-training/bin/pytest tests/training $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: setup setup-bench ## the figures of docs/benchmarks.md

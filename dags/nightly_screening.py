@@ -33,8 +33,9 @@ RETRY_BY_CLASS = ExceptionRetryPolicy(
 
 @dag(
     # Half past eleven in the evening: the day's uploads are in, and the grades are there in the morning.
-    # Without a start date the first run is the next one due: switching the DAG on runs nothing of the past.
-    schedule=CronTriggerTimetable("30 23 * * *", timezone="UTC"),
+    # Switching the DAG on runs nothing of the past: with `False`, its default, Airflow 3.3 still runs what was due within the
+    # last tenth of a day, which would claim the uploads of whoever triggers a night of their own in these hours.
+    schedule=CronTriggerTimetable("30 23 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     params={

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 
 import lightning
@@ -94,22 +97,29 @@ def answering(recipe: MemberRecipe, pixels: np.ndarray) -> Member:
     return member
 
 
+def exported(architecture: str, pixels: np.ndarray, repository: Path) -> tuple[MemberOfRelease, np.ndarray]:
+    """Export an architecture; also what torch says of the pixels."""
+    torch.set_num_threads(1)
+    name = architecture.replace(":", "_")
+    member = answering(ARCHITECTURES[architecture], pixels)
+    with torch.inference_mode():
+        answer = CalibratedMember(member, 1.3).eval()(torch.from_numpy(pixels)).numpy()
+    file = export_member(member, 1.3, name, 1, repository, SIDE)
+    write_triton_files(name, 1, repository)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return MemberOfRelease(name, "1", digest, f"probabilities_{name}"), answer
+
+
 class Served:
     """All architectures in one model repository, and what torch says of four photos."""
 
     def __init__(self, repository: Path, pixels: np.ndarray) -> None:
         self.repository, self.pixels = repository, pixels
-        self.torch_says: dict[str, np.ndarray] = {}
-        pinned = []
-        for architecture, recipe in ARCHITECTURES.items():
-            name = architecture.replace(":", "_")
-            member = answering(recipe, pixels)
-            with torch.inference_mode():
-                self.torch_says[name] = CalibratedMember(member, 1.3).eval()(torch.from_numpy(pixels)).numpy()
-            file = export_member(member, 1.3, name, 1, repository, SIDE)
-            write_triton_files(name, 1, repository)
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            pinned.append(MemberOfRelease(name, "1", digest, f"probabilities_{name}"))
+        # An export is one core's work for ten seconds and more: two processes, and a fork of torch would hang.
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            made = list(pool.map(exported, ARCHITECTURES, repeat(pixels), repeat(repository)))
+        self.torch_says = {member.name: answer for member, answer in made}
+        pinned = [member for member, _ in made]
         export_release_model("lesion_ensemble_r0001", pinned, repository)
         self.release = Release(
             name="r0001",

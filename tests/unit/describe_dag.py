@@ -7,6 +7,7 @@ what the parsing itself loads.
 import importlib.util
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def describe(dag_file: Path) -> dict[str, Any]:
         "dag_id": dag.dag_id,
         "schedule": getattr(dag.schedule, "expression", dag.schedule),
         "catchup": dag.catchup,
+        "first_run_if_switched_on_soon_after_it_was_due": first_run(dag, datetime(2026, 11, 21, 23, 44, tzinfo=UTC)),
         "max_active_runs": dag.max_active_runs,
         "doc_md": dag.doc_md,
         "module_doc": module.__doc__,
@@ -47,6 +49,22 @@ def describe(dag_file: Path) -> dict[str, Any]:
             for task in dag.tasks
         },
     }
+
+
+def first_run(dag: Any, now: datetime) -> str:
+    """When a DAG that never ran is first run, if it is switched on now; asked of the timetable that the scheduler uses."""
+    from airflow.timetables import trigger  # noqa: PLC0415
+    from airflow.timetables.base import TimeRestriction  # noqa: PLC0415
+
+    trigger.utcnow = lambda: now  # type: ignore[attr-defined]  # this process ends after it
+    schedule = dag.schedule
+    timetable = trigger.CronTriggerTimetable(
+        schedule.expression, timezone=schedule.timezone, run_immediately=schedule.run_immediately
+    )
+    never_ran = TimeRestriction(earliest=None, latest=None, catchup=dag.catchup)
+    found = timetable.next_dagrun_info(last_automated_data_interval=None, restriction=never_ran)
+    assert found is not None
+    return found.run_after.isoformat()
 
 
 def decision(policy: Any, error: Exception) -> list[Any]:

@@ -113,6 +113,7 @@ def test_nights_are_worked_on_one_after_the_other_and_none_is_made_up(dag: dict[
 
 def test_a_night_starts_when_the_uploads_of_its_day_are_in(dag: dict[str, Any]) -> None:
     assert dag["schedule"] == "30 23 * * *"
+    assert dag["first_run_if_switched_on_soon_after_it_was_due"] == "2026-11-22T23:30:00+00:00"
 
 
 def test_the_night_may_be_named_and_is_the_day_of_the_run_otherwise(dag: dict[str, Any]) -> None:
