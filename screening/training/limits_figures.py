@@ -11,7 +11,6 @@ from screening.contracts import EVERYBODY, GRADES, SKIN_TYPES
 from screening.cutoffs import AnswerLimits, GradeCutoffs
 from screening.stages.grading import grade_photo
 from screening.taxonomy import TrainingClasses
-from screening.training.evaluation.measures import mean
 from screening.training.evaluation.resampling import draw_patients
 
 
@@ -44,8 +43,8 @@ def limits_figures(  # what is judged, and by what
     ]
     labels, people = corpus["label"].to_numpy(), corpus["patient"].to_numpy()
     sets = [g.prediction_set or () for g in graded]
-    is_in = np.array([classes.class_ids[label] in found for label, found in zip(labels, sets, strict=True)], float)
-    is_far = np.array([bool(g.is_outlier) for g in graded], float)
+    is_in = np.array([classes.class_ids[label] in found for label, found in zip(labels, sets, strict=True)])
+    is_far = np.array([bool(g.is_outlier) for g in graded])
     sizes = np.array([len(found) for found in sets], float)
     rows = []
     for group, inside in _groups(corpus, labels, fitzpatrick, classes).items():
@@ -53,7 +52,7 @@ def limits_figures(  # what is judged, and by what
         row: dict[str, object] = {"group": group, "photos": len(here)}
         drawn = draw_patients(people[here])
         for name, values in (("coverage", is_in), ("unlike", is_far)):
-            found = drawn.measure(mean(values[here]))
+            found = drawn.measure_share(values[here], np.full(len(here), True))
             row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
         rows.append(row | {"diseases": sizes[here].mean() if len(here) else np.nan})
     return pd.DataFrame(rows)
