@@ -10,12 +10,13 @@ import yaml
 
 from screening.edges.model_server import ModelServer
 from screening.edges.release import Release
-from screening.errors import ContractError, MissingError
+from screening.errors import ContractError
 from screening.settings import Settings
 from screening.stages.grade_cutoffs import site_grade_cutoffs
 from screening.stages.grade_cutoffs_fit import GradeFit, LabelledPhoto, ScoredPhoto, read_grade_labels
 from screening.tasks.context import code_revision, grade_cutoffs
 from screening.tasks.grade_files import grade_files
+from screening.tasks.labels_file import read_labels_text
 
 
 def read_labels_file(photos: Path, labels: Path) -> list[LabelledPhoto]:
@@ -25,14 +26,7 @@ def read_labels_file(photos: Path, labels: Path) -> list[LabelledPhoto]:
         MissingError: the folder or the file does not exist.
         ContractError: the labels are not in order.
     """
-    if not photos.is_dir():
-        raise MissingError(f"{photos} is not a folder; expected one with photos")
-    try:
-        text = labels.read_text(encoding="utf-8-sig")  # as spreadsheets write it
-    except OSError as error:
-        raise MissingError(f"labels {labels} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ContractError(f"labels {labels}: expected UTF-8 text") from error
+    text = read_labels_text(photos, labels)
     return read_grade_labels(text, str(labels), lambda file: (photos / file).is_file())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from screening.cutoffs import QualityCutoffs
-from screening.errors import ContractError, MissingError, PhotoError
+from screening.errors import ContractError, PhotoError
 from screening.settings import Settings
 from screening.stages.pixels import PhotoLimits, decode_photo
 from screening.stages.quality import QualityMeasures, measure_quality
@@ -19,6 +19,7 @@ from screening.stages.quality.fit import Fit, RatedPhoto
 from screening.stages.quality.labels import read_labels
 from screening.stages.quality.site_cutoffs import site_cutoffs
 from screening.tasks.context import code_revision
+from screening.tasks.labels_file import read_labels_text
 from screening.tasks.parallel import map_windowed
 
 
@@ -37,14 +38,7 @@ def measure_rated(
         MissingError: the folder or the file does not exist.
         ContractError: the labels are not in order.
     """
-    if not photos.is_dir():
-        raise MissingError(f"{photos} is not a folder; expected one with photos")
-    try:
-        text = labels.read_text(encoding="utf-8-sig")  # as spreadsheets write it
-    except OSError as error:
-        raise MissingError(f"labels {labels} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ContractError(f"labels {labels}: expected UTF-8 text") from error
+    text = read_labels_text(photos, labels)
     rated = read_labels(text, str(labels), lambda file: (photos / file).is_file())
     limits = PhotoLimits(settings.max_photo_pixels, settings.max_photo_bytes)
 
