@@ -563,3 +563,109 @@ SPLIT = Contract(
         Column("component", _TEXT, "smallest photo_id of those that must stay together"),
     ),
 )
+
+REVIEW_QUEUE = Contract(
+    "review_queue",
+    ("photo_id",),
+    (
+        Column("photo_id", _TEXT, "a graded photo that a clinician should look at"),
+        Column("programme", _TEXT, "who uploaded it"),
+        Column("night", pa.date32(), "the night that graded it"),
+        Column("run_id", _TEXT, "the run that holds its working copy and its heat map"),
+        Column("reasons", pa.list_(_TEXT), "codes of why it is here, weightiest first; never empty"),
+        Column("priority", pa.int16(), "place of its weightiest reason: 0 is looked at first", low=0),
+        _probability(
+            "inclusion_probability",
+            "chance that it had to come here: 1, or that of the random sample of low-risk photos",
+        ),
+        Column("readers_wanted", pa.int8(), "independent readers that the programme asks for", low=1, high=3),
+        Column("patient", _TEXT, "pseudonym; null when unknown", nullable=True),
+        Column("lesion", _TEXT, "pseudonym; null when unknown", nullable=True),
+        Column("body_site", _TEXT, "as the manifest says", nullable=True),
+        Column("age_years", pa.int16(), "as the manifest says", "years", nullable=True, low=0, high=120),
+        Column("sex", _TEXT, "as the manifest says", nullable=True, words=("female", "male", "other")),
+        Column("fitzpatrick", pa.int8(), "skin type as the manifest says", "1..6", nullable=True, low=1, high=6),
+        Column("has_training_consent", pa.bool_(), "the person agreed to training"),
+        Column("grade", _TEXT, "as published", words=_GRADE_WORDS),
+        Column("disease", _TEXT, "as published"),
+        Column("differential", pa.list_(_TEXT), "as published"),
+        _probability("p_low_risk", "as published"),
+        _probability("p_high_risk", "as published"),
+        _probability("p_dangerous", "as published"),
+        Column("member_spread", pa.float64(), "as published", "0..1", low=0, high=1.0 + 1e-9),
+        Column("verdict", _TEXT, "of the quality filters", words=("usable", "flagged")),
+        Column("release", _TEXT, "the release that answered"),
+    ),
+)
+
+DECISIONS = Contract(
+    "decisions",
+    ("decision_id",),
+    (
+        Column("decision_id", _TEXT, "32 hex digits; the same line of a file always gives the same id"),
+        Column("photo_id", _TEXT, "the photo"),
+        Column("programme", _TEXT, "who uploaded it"),
+        Column("night", pa.date32(), "the night whose photo was looked at"),
+        Column("reader", _TEXT, "who decided, as the log-in or the file names them"),
+        Column("decided_at_utc", _TIME, "when"),
+        Column("recorded_at_utc", _TIME, "when it reached the store"),
+        Column("source", _TEXT, "how it came", words=("pages", "csv", "label_studio")),
+        Column("evidence", _TEXT, "what it rests on", words=("reading", "adjudication", "histopathology")),
+        Column("answer", _TEXT, "a disease, or that none can be told from the photo", words=("disease", "cannot_tell")),
+        Column("disease", _TEXT, "node of the taxonomy; null when none can be told", nullable=True),
+        Column("grade", _TEXT, "the reader's own grade, where given", nullable=True, words=_GRADE_WORDS),
+        Column(
+            "photo_quality", _TEXT, "the reader's own verdict", nullable=True, words=("good", "acceptable", "unusable")
+        ),
+        Column("comment", _TEXT, "free text, at most 2,000 characters", nullable=True),
+        Column("was_blind", pa.bool_(), "the reader had not seen the model's answer before"),
+        Column("seconds", pa.float64(), "from opening the page to the answer", "s", nullable=True, low=0),
+        Column("corrects", _TEXT, "decision_id of the same reader's earlier one, which this replaces", nullable=True),
+        Column("shown_grade", _TEXT, "the model's published grade at that time", nullable=True, words=_GRADE_WORDS),
+        Column("release", _TEXT, "the release that gave it", nullable=True),
+    ),
+)
+
+WITHDRAWALS = Contract(
+    "withdrawals",
+    ("programme", "patient"),
+    (
+        Column("programme", _TEXT, "who uploaded the person's photos"),
+        Column("patient", _TEXT, "pseudonym of the person who took back their consent"),
+        Column("withdrawn_at_utc", _TIME, "when"),
+        Column("recorded_by", _TEXT, "who wrote it down"),
+    ),
+)
+
+VETTED_PHOTOS = Contract(
+    "vetted_photos",
+    ("photo_id",),
+    (
+        Column("photo_id", _TEXT, "a photo with at least one decision"),
+        Column("programme", _TEXT, "who uploaded it"),
+        Column("night", pa.date32(), "the night that graded it"),
+        Column(
+            "state",
+            _TEXT,
+            "where the reading stands",
+            words=("settled", "needs_second_reader", "needs_adjudication", "cannot_tell", "held"),
+        ),
+        Column("disease", _TEXT, "node of the taxonomy that stands; null unless settled", nullable=True),
+        Column(
+            "label_strength", _TEXT, "what it rests on; null unless settled", nullable=True, words=tuple(LabelStrength)
+        ),
+        Column("readers", pa.int16(), "people who read it", low=0),
+        Column("decisions", pa.list_(_TEXT), "decision_ids that count, oldest first; corrected ones do not"),
+        Column(
+            "settled_at_utc", _TIME, "when the last decision that counts was made; null unless settled", nullable=True
+        ),
+        Column("is_in_corpus", pa.bool_(), "it may be trained on"),
+        Column(
+            "kept_out",
+            _TEXT,
+            "why it is not in the corpus; null when it is",
+            nullable=True,
+            words=("not_settled", "no_consent", "withdrawn", "unusable_photo", "no_working_copy"),
+        ),
+    ),
+)

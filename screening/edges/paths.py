@@ -20,6 +20,7 @@ MAX_PROGRAMME_BYTES = 200
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEDGER_KEY = re.compile(r"tables/ledger/night=([0-9-]+)/part-0\.parquet")
+_DECISION_KEY = re.compile(r"review/decisions/[0-9-]{10}/([0-9a-f]{32})-([0-9a-f]{32})\.json")
 _PUBLISHED_KEY = re.compile(r"tables/([a-z_]+)/programme=([^/]+)/night=([0-9-]+)/part-0\.parquet")
 
 
@@ -88,6 +89,33 @@ def parse_ledger_key(key: str) -> date | None:
     """The night of a ledger object; None when it is not one."""
     match = _LEDGER_KEY.fullmatch(key)
     return _parse_day(match[1]) if match else None
+
+
+CORPUS_TABLE = "corpus/corpus.parquet"
+"""The labelled photos that programmes may be trained on, all of them in one object."""
+DECISIONS_PREFIX = "review/decisions/"
+WITHDRAWALS_PREFIX = "review/withdrawals/"
+
+
+def decision(recorded: date, photo_id: str, decision_id: str) -> str:
+    """Key of one decision: by day, so that a day that is over never changes and need not be listed again."""
+    return f"{DECISIONS_PREFIX}{recorded.isoformat()}/{photo_id}-{decision_id}.json"
+
+
+def parse_decision_key(key: str) -> tuple[str, str] | None:
+    """The photo_id and the decision_id of a decision's key; None when it is not one."""
+    match = _DECISION_KEY.fullmatch(key)
+    return (match[1], match[2]) if match else None
+
+
+def withdrawal(programme: str, patient: str) -> str:
+    """Key of one person's withdrawal."""
+    return f"{WITHDRAWALS_PREFIX}programme={quote(programme, safe='')}/{quote(patient, safe='')}.json"
+
+
+def corpus_photo(photo_id: str) -> str:
+    """Key of a photo of the corpus: its working copy, kept for as long as the person's consent stands."""
+    return f"corpus/photos/{photo_id}.jpg"
 
 
 def run_prefix(run_id: str) -> str:
