@@ -72,6 +72,20 @@ class AirflowApi:
             time.sleep(1)
         raise RetryError(f"{dag} {run} has not ended after {seconds:.0f} s")
 
+    def answer(self, dag: str, run: str, task: str, choice: str) -> dict[str, Any]:
+        """Give a task that waits for a person the choice of this log-in; returns who answered what, and when."""
+        path = f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{task}/-1/hitlDetails"
+        return self._call("PATCH", path, {"chosen_options": [choice], "params_input": {}})
+
+    def question(self, dag: str, run: str, task: str) -> dict[str, Any] | None:
+        """What a task asks a person: its subject, body and options; None before it asks."""
+        found = self._call("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/hitlDetails")["hitl_details"]
+        return next((dict(q) for q in found if q["task_instance"]["task_id"] == task), None)
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """The latest runs of a DAG, newest first."""
+        return list(self._call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=20&order_by=-run_after")["dag_runs"])
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         if self._token is None and path != "/auth/token":
             self._token = self._call("POST", "/auth/token", {"username": self.user, "password": self.password})[

@@ -18,6 +18,8 @@ from infra.local.errors import StackError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+SHIPPED_MODELS = REPOSITORY / "model_repository"
+"""The releases that come with this version of the software."""
 
 
 class StackSettings(BaseSettings):
@@ -26,7 +28,11 @@ class StackSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STACK_", frozen=True, extra="forbid", populate_by_name=True)
 
     state_dir: Path = Field(default=REPOSITORY / ".local", description="data, logs and credentials")
-    model_repository: Path = Field(default=REPOSITORY / "model_repository", description="what Triton serves")
+    model_repository: Path = Field(
+        # A site's own: what is promoted here does not change the files of the checkout.
+        default_factory=lambda given: given["state_dir"] / "model_repository",
+        description="what Triton serves; the releases of the checkout are brought there at the start",
+    )
     triton_environment: Path = Field(default=REPOSITORY / ".venv-triton", description="Python environment of Triton")
     dags_dir: Path = Field(default=REPOSITORY / "dags", description="what Airflow runs")
 

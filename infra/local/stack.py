@@ -19,6 +19,7 @@ from infra.local.ceph import Ceph
 from infra.local.credentials import load_airflow_passwords, load_credentials
 from infra.local.environment import PIPELINE_FILE, read_environment_file, write_environment_files
 from infra.local.errors import NotReadyError, StackError
+from infra.local.model_repository import bring_shipped_models
 from infra.local.object_store import connect
 from infra.local.packages import install_missing_packages
 from infra.local.parts import Part
@@ -76,6 +77,7 @@ def start(settings: StackSettings, say: Say) -> bool:
         credentials = load_credentials(settings)
         load_airflow_passwords(settings)
         write_environment_files(settings, credentials)
+        bring_shipped_models(settings.model_repository, say)
         _check_external_parts(settings)
         _end_leftovers(settings, say)
         supervisor = _spawn_supervisor(settings, files)

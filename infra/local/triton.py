@@ -20,7 +20,7 @@ from pathlib import Path
 from infra.local.errors import NotReadyError, StackError
 from infra.local.packages import find_libpython
 from infra.local.parts import Command, Part
-from infra.local.settings import LOOPBACK, REPOSITORY, StackSettings
+from infra.local.settings import LOOPBACK, REPOSITORY, SHIPPED_MODELS, StackSettings
 from screening.edges.model_server import ModelServer
 from screening.edges.release import load_release
 from screening.errors import ScreeningError
@@ -129,7 +129,7 @@ def triton_is_ready(url: str, repository: Path, release: str) -> None:
 
 @contextmanager
 def start_triton(
-    repository: Path = REPOSITORY / "model_repository",
+    repository: Path = SHIPPED_MODELS,
     release: str | None = None,
     environment: Path = REPOSITORY / ".venv-triton",
     log: Path | None = None,
