@@ -12,15 +12,14 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from infra.local.airflow_api import AirflowApi
+from infra.local.airflow_run import run_dag
 from infra.local.credentials import load_airflow_passwords
 from infra.local.environment import PIPELINE_FILE, UPLOADS_FILE, read_environment_file
 from infra.local.errors import StackError
@@ -39,7 +38,8 @@ from screening.tasks.context import run_id_of
 from screening.tasks.report import REPORT_NAME, read_timings
 from screening.tasks.staged import read_staged
 
-DAG = "nightly_screening"
+NIGHTLY = "nightly_screening"
+NIGHTLY_TASKS = ("open_night", "prepare", "infer", "grade", "audit", "publish", "report")
 PROGRAMME = "demo"
 console = Console()
 
@@ -79,7 +79,7 @@ def main() -> int:
         )
     night = upload_night(photos, stack)
     started = time.monotonic()
-    published = _run_dag(stack.airflow, night)
+    published = run_dag(stack.airflow, NIGHTLY, {"night": night.isoformat()}, NIGHTLY_TASKS, console)
     seconds = time.monotonic() - started
     if not published:
         console.print(f"[bold red]night {night} was not published[/bold red]; Airflow: {stack.airflow.address}")
@@ -120,34 +120,6 @@ def _free_night(photos: Path, context: NightContext) -> date:
             break
         night += timedelta(days=1)
     return night
-
-
-def _run_dag(airflow: AirflowApi, night: date) -> bool:
-    """Trigger the DAG for a night and follow it to its end; whether it succeeded."""
-    airflow.unpause(DAG)
-    run = airflow.trigger(DAG, {"night": night.isoformat()})
-    columns = (
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        TextColumn("{task.fields[states]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        bars = {
-            task: progress.add_task(task, total=None, states="")
-            for task in ("open_night", "prepare", "infer", "grade", "audit", "publish", "report")
-        }
-        while True:
-            state = airflow.run_state(DAG, run)
-            instances = airflow.task_instances(DAG, run)
-            for task, bar in bars.items():
-                states = [i["state"] for i in instances if i["task_id"].rsplit(".", 1)[-1] == task]
-                done = sum(s in ("success", "failed", "upstream_failed", "skipped") for s in states)
-                words = ", ".join(f"{n} {s or 'waiting'}" for s, n in Counter(states).items())
-                progress.update(bar, completed=done, total=len(states) or None, states=words)
-            if state in ("success", "failed"):
-                return state == "success"
-            time.sleep(1)
 
 
 def _show(night: date, context: NightContext, folder: Path, seconds: float) -> None:

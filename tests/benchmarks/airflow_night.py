@@ -7,19 +7,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from infra.local.demo import DAG, open_stack, upload_night
+from infra.local.demo import NIGHTLY, open_stack, upload_night
 from screening.tasks.context import run_id_of
 from screening.tasks.report import read_timings
 
 
 def run_airflow_night(folder: Path) -> dict[str, str]:
-    """Upload the folder as a free night, run the DAG and say what it cost."""
+    """Upload the folder as a free night, run the NIGHTLY and say what it cost."""
     stack = open_stack()
     night = upload_night(folder, stack)
-    stack.airflow.unpause(DAG)
+    stack.airflow.unpause(NIGHTLY)
     started = time.time()
-    run = stack.airflow.trigger(DAG, {"night": night.isoformat()})
-    state = stack.airflow.wait(DAG, run, seconds=3600)
+    run = stack.airflow.trigger(NIGHTLY, {"night": night.isoformat()})
+    state = stack.airflow.wait(NIGHTLY, run, seconds=3600)
     wall = time.time() - started
     if state != "success":
         raise SystemExit(f"the night {night} ended as {state}")
@@ -29,7 +29,7 @@ def run_airflow_night(folder: Path) -> dict[str, str]:
         for t in timings
     ]
     photos = sum(int(str(t["photos"])) for t in timings if t["task"] == "prepare")
-    instances = stack.airflow.task_instances(DAG, run)
+    instances = stack.airflow.task_instances(NIGHTLY, run)
     return {
         "photos per second": f"{photos / wall:.1f}",
         "wall": f"{wall:.0f} s",
