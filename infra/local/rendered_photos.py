@@ -19,22 +19,28 @@ from PIL import ExifTags, Image
 WIDTH, HEIGHT = 1600, 1200
 # sRGB of Fitzpatrick I..VI, after the ITA classes of Chardon et al. 1991 (very light to dark).
 SKIN_TONES = ((244, 208, 186), (231, 188, 160), (214, 165, 131), (184, 132, 97), (141, 95, 66), (89, 58, 42))
-# Name, colour relative to the skin (melanin takes blue first, blood green), roughness of the edge, radius as a share of the height.
+# The disease that it is drawn after, colour relative to the skin (melanin takes blue first, blood green), roughness of the
+# edge, radius as a share of the height.
 LESIONS = (
-    ("mole", (0.76, 0.67, 0.50), 0.06, (0.06, 0.12)),
-    ("dark irregular patch", (0.60, 0.50, 0.36), 0.30, (0.14, 0.24)),
-    ("red scaly patch", (1.02, 0.72, 0.68), 0.22, (0.12, 0.24)),
-    ("pearly nodule", (1.05, 0.86, 0.84), 0.10, (0.07, 0.14)),
-    ("brown plaque", (0.82, 0.75, 0.60), 0.16, (0.10, 0.18)),
+    ("nevus", (0.76, 0.67, 0.50), 0.06, (0.06, 0.12)),  # a small even mole
+    ("melanoma", (0.60, 0.50, 0.36), 0.30, (0.14, 0.24)),  # a dark irregular patch
+    ("actinic_keratosis", (1.02, 0.72, 0.68), 0.22, (0.12, 0.24)),  # a red scaly patch
+    ("basal_cell_carcinoma", (1.05, 0.86, 0.84), 0.10, (0.07, 0.14)),  # a pearly nodule
+    ("seborrheic_keratosis", (0.82, 0.75, 0.60), 0.16, (0.10, 0.18)),  # a brown plaque
 )
 BODY_SITES = ("face", "forearm", "back", "chest", "hand", "leg")
 
 
-def render_night(folder: Path, photos: int = 160, seed: int = 20) -> int:
-    """Write ``photos`` photos, a few broken files and a manifest.csv into ``folder``; returns the number of files."""
+def render_night(folder: Path, photos: int = 160, seed: int = 20) -> dict[str, str]:
+    """Write ``photos`` photos, a few broken files and a manifest.csv into ``folder``.
+
+    Returns:
+        For each photo's file the disease that it is drawn after.
+    """
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
+    diseases: dict[str, str] = {}
     for number in range(photos):
         tone = int(random.integers(0, len(SKIN_TONES)))
         lesion = int(random.integers(0, len(LESIONS)))
@@ -42,6 +48,7 @@ def render_night(folder: Path, photos: int = 160, seed: int = 20) -> int:
         if number % 17 == 0:  # out of focus
             image = cv2.GaussianBlur(image, (0, 0), 14)
         name = f"photo-{number:04d}.jpg"
+        diseases[name] = LESIONS[lesion][0]
         (folder / name).write_bytes(_jpeg(image, sideways=number % 11 == 0))
         rows.append(
             {
@@ -62,7 +69,7 @@ def render_night(folder: Path, photos: int = 160, seed: int = 20) -> int:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    return sum(1 for path in folder.iterdir() if path.name != "manifest.csv")
+    return diseases
 
 
 def _broken_files(photo: bytes) -> Iterator[tuple[str, bytes]]:

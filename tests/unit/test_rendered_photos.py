@@ -10,6 +10,7 @@ from infra.local.rendered_photos import HEIGHT, WIDTH, render_night
 from screening.errors import PhotoError
 from screening.stages.intake import MANIFEST_COLUMNS, Pseudonyms, read_manifest
 from screening.stages.pixels import PhotoLimits, decode_photo
+from screening.taxonomy import load_taxonomy
 
 PHOTOS = 6
 BROKEN = {"same-bytes-again.jpg", "cut-off.jpg", "empty.jpg", "letter.jpg"}
@@ -18,7 +19,9 @@ BROKEN = {"same-bytes-again.jpg", "cut-off.jpg", "empty.jpg", "letter.jpg"}
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered") / "night"
-    assert render_night(folder, photos=PHOTOS) == PHOTOS + len(BROKEN)
+    diseases = render_night(folder, photos=PHOTOS)
+    assert set(diseases) == {file.name for file in rendered(folder)}
+    assert set(diseases.values()) <= {disease.id for disease in load_taxonomy().diseases}
     return folder
 
 
