@@ -57,6 +57,10 @@ down: ## stop what `make up` started; the data stays
 demo: setup ## a whole night on this machine (PHOTOS=DIR: your own photos)
 	@.venv/bin/python -m infra.local.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
+.PHONY: demo-loop
+demo-loop: setup setup-training browsers ## from a night to a retrained release and back (DATA=DIR: a labelled data set)
+	@.venv/bin/python -m infra.local.demo_loop $(if $(DATA),--data "$(DATA)")
+
 .PHONY: check
 check: setup ## ruff and mypy
 	@.venv/bin/ruff check

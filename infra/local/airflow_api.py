@@ -82,6 +82,20 @@ class AirflowApi:
         found = self._call("GET", f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/hitlDetails")["hitl_details"]
         return next((dict(q) for q in found if q["task_instance"]["task_id"] == task), None)
 
+    def wait_for_run(self, dag: str, known: set[str], seconds: float) -> str:
+        """Wait until Airflow itself starts a run, e.g. for an asset; returns the id of one that is not known yet.
+
+        Raises:
+            RetryError: none was started in time.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            fresh = [str(run["dag_run_id"]) for run in self.runs(dag) if run["dag_run_id"] not in known]
+            if fresh:
+                return fresh[-1]
+            time.sleep(1)
+        raise RetryError(f"{dag}: no run was started within {seconds:.0f} s")
+
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The latest runs of a DAG, newest first."""
         return list(self._call("GET", f"/api/v2/dags/{dag}/dagRuns?limit=20&order_by=-run_after")["dag_runs"])

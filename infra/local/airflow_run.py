@@ -15,27 +15,31 @@ POLL_S = 1.0
 _ENDED = ("success", "failed", "upstream_failed", "skipped")
 
 
-def run_dag(
+def run_dag(airflow: AirflowApi, dag: str, params: dict[str, object], tasks: Sequence[str], console: Console) -> bool:
+    """Trigger a DAG and follow it; whether it succeeded."""
+    airflow.unpause(dag)
+    return follow_run(airflow, dag, airflow.trigger(dag, params), tasks, console)
+
+
+def follow_run(
     airflow: AirflowApi,
     dag: str,
-    params: dict[str, object],
+    run: str,
     tasks: Sequence[str],
     console: Console,
     *,
-    meanwhile: Callable[[str, dict[str, str]], None] = lambda _run, _states: None,
+    meanwhile: Callable[[dict[str, str]], None] = lambda _states: None,
 ) -> bool:
-    """Trigger a DAG and follow it, one bar for each task; whether it succeeded.
+    """Follow a run to its end, one bar for each task; whether it succeeded.
 
     Args:
         airflow: logged in.
         dag: its id.
-        params: of the trigger form.
+        run: id of the run.
         tasks: names of the tasks to show, in their order; groups' names are left out.
         console: where the bars are drawn.
-        meanwhile: called each second with the run's id and the state of every task that is not mapped.
+        meanwhile: called each second with the state of every task that is not mapped.
     """
-    airflow.unpause(dag)
-    run = airflow.trigger(dag, params)
     width = max(len(task) for task in tasks)
     columns = (
         TextColumn(f"{{task.description:<{width}}}"),
@@ -56,5 +60,5 @@ def run_dag(
                 )
             if state in ("success", "failed"):
                 return state == "success"
-            meanwhile(run, {i["task_id"]: str(i["state"]) for i in instances if i["map_index"] < 0})
+            meanwhile({i["task_id"]: str(i["state"]) for i in instances if i["map_index"] < 0})
             time.sleep(POLL_S)

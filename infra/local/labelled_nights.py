@@ -30,11 +30,19 @@ class LabelledNight:
 
 
 def drawn_nights(folder: Path, first: int, second: int) -> list[LabelledNight]:
-    """Two nights of drawn photos, the same every time."""
+    """Two nights of drawn photos, the same every time; each photo stands for a person of its own, who agrees to training."""
     nights = []
     for number, photos in enumerate((first, second)):
         of_night = _emptied(folder / f"night-{number}")
-        nights.append(LabelledNight(of_night, render_night(of_night, photos, seed=100 + number)))
+        diseases = render_night(of_night, photos, seed=100 + number)
+        with (of_night / MANIFEST_NAME).open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        with (of_night / MANIFEST_NAME).open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            own = {"lesion_id": "lesion", "consent_training": "yes"}
+            writer.writerows(row | own | {"patient_id": f"{number}-{row['file']}"} for row in rows)
+        nights.append(LabelledNight(of_night, diseases))
     return nights
 
 

@@ -47,7 +47,10 @@ class StackSettings(BaseSettings):
     airflow_port: int = Field(default=9130, ge=1, le=65535)
 
     ceph_gigabytes: int = Field(default=40, ge=4, description="largest size of the object store; grows as it fills")
-    airflow_users: str = Field(default="admin:admin", description="name:role,…; roles viewer, user, op, admin")
+    airflow_users: str = Field(
+        default="admin:admin,reader:user,steward:op,viewer:viewer",
+        description="name:role,…; roles viewer, user (reads photos), op (data steward), admin",
+    )
     airflow_parallelism: int = Field(
         default=4, ge=1, description="tasks at once: two compute while two wait for Triton or S3"
     )
