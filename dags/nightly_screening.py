@@ -17,18 +17,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task, task_group
-from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
-
-RETRY_BY_CLASS = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(
-            exception="screening.errors.StopError",
-            action=RetryAction.FAIL,
-            reason="a person has to change something first",
-        ),
-        RetryRule(exception="screening.errors.RetryError", action=RetryAction.RETRY, retry_delay=timedelta(seconds=15)),
-    ]
-)
+from retries import RETRY_BY_CLASS
 
 
 @dag(

@@ -28,6 +28,8 @@ from screening.evaluate_cli import evaluate
 from screening.quality_cli import app as quality_app
 from screening.recipes_cli import app as recipes_app
 from screening.release_cli import release_app
+from screening.review_cli import app as review_app
+from screening.review_cli import withdraw
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
 from screening.shortcuts_cli import shortcuts
 
@@ -336,5 +338,7 @@ def train(
 
 app.command()(evaluate)
 app.command()(shortcuts)
+app.command()(withdraw)
+app.add_typer(review_app, name="review")
 app.add_typer(cutoffs_app(_triton), name="cutoffs")
 app.add_typer(release_app(_triton), name="release")

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     grade_cutoffs: str | None = Field(
         default=None, description="file of a site's own grade cut-offs (YAML); empty: those of the release"
     )
+    review_rules: str | None = Field(
+        default=None,
+        description="file of a site's review rules (YAML); empty: those of screening/stages/review_rules.py",
+    )
     heat_maps: bool = Field(
         default=True, description="draw where the networks look, for each photo that is not graded low risk"
     )

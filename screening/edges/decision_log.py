@@ -7,13 +7,16 @@ A correction is a further decision that names the one it replaces. Every writer 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+
+import pyarrow as pa
 
 from screening.contracts import DECISIONS
 from screening.edges import paths
 from screening.edges.store import Store, StoredObject
-from screening.errors import ContractError
+from screening.errors import ContractError, MissingObjectError
 
 
 def append_decision(store: Store, row: dict[str, object]) -> bool:
@@ -49,15 +52,52 @@ def read_decision(store: Store, key: str) -> dict[str, object]:
         MissingObjectError: there is no such object.
         ContractError: it holds no decision.
     """
+    [checked] = DECISIONS.table([_row(key, store.get(key))]).to_pylist()
+    return dict(checked)
+
+
+def read_decisions(store: Store, keys: Iterable[str], connections: int) -> tuple[pa.Table, list[str]]:
+    """Many decisions at once, as ``DECISIONS``, and the keys under which there is none; ``connections``: requests at once."""
+
+    def read(key: str) -> dict[str, object] | None:
+        try:
+            return _row(key, store.get(key))
+        except (ContractError, MissingObjectError):
+            return None
+
+    listed = list(keys)
+    with ThreadPoolExecutor(connections) as threads:
+        rows = dict(zip(listed, threads.map(read, listed), strict=True))
     try:
-        row = json.loads(store.get(key))
+        return DECISIONS.table([row for row in rows.values() if row is not None]), _without(rows)
+    except ContractError:  # some break the contract: ask one by one which
+        rows = {key: row if row is not None and _keeps_contract(row) else None for key, row in rows.items()}
+        return DECISIONS.table([row for row in rows.values() if row is not None]), _without(rows)
+
+
+def _without(rows: dict[str, dict[str, object] | None]) -> list[str]:
+    return [key for key, row in rows.items() if row is None]
+
+
+def _keeps_contract(row: dict[str, object]) -> bool:
+    try:
+        DECISIONS.table([row])
+    except ContractError:
+        return False
+    return True
+
+
+def _row(key: str, body: bytes) -> dict[str, object]:
+    try:
+        row: dict[str, object] = json.loads(body)
         for name in ("decided_at_utc", "recorded_at_utc"):
-            row[name] = datetime.fromisoformat(row[name])
-        row["night"] = date.fromisoformat(row["night"])
+            row[name] = datetime.fromisoformat(str(row[name]))
+        row["night"] = date.fromisoformat(str(row["night"]))
     except (ValueError, KeyError, TypeError) as error:
         raise ContractError(f"decision {key!r}: no decision can be read: {type(error).__name__}") from error
-    [checked] = DECISIONS.table([row]).to_pylist()
-    return dict(checked)
+    if paths.parse_decision_key(key) != (row.get("photo_id"), row.get("decision_id")):
+        raise ContractError(f"decision {key!r} holds another photo_id or decision_id, expected those of its key")
+    return row
 
 
 def _as_text(moment: object) -> str:

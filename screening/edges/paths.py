@@ -21,6 +21,7 @@ MAX_PROGRAMME_BYTES = 200
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEDGER_KEY = re.compile(r"tables/ledger/night=([0-9-]+)/part-0\.parquet")
 _DECISION_KEY = re.compile(r"review/decisions/[0-9-]{10}/([0-9a-f]{32})-([0-9a-f]{32})\.json")
+_WITHDRAWAL_KEY = re.compile(r"review/withdrawals/programme=([^/]+)/([^/]+)\.json")
 _PUBLISHED_KEY = re.compile(r"tables/([a-z_]+)/programme=([^/]+)/night=([0-9-]+)/part-0\.parquet")
 
 
@@ -65,12 +66,12 @@ def parse_upload_key(key: str) -> UploadKey | None:
 
 def published(table: str, programme: str, night: date) -> str:
     """Key of the one object that holds a table of a programme and a night."""
-    return f"{published_prefix(table)}programme={quote(programme, safe='')}/night={night.isoformat()}/part-0.parquet"
+    return f"{published_prefix(table, programme)}night={night.isoformat()}/part-0.parquet"
 
 
-def published_prefix(table: str) -> str:
-    """Prefix of a table's objects, of all programmes and nights."""
-    return f"tables/{table}/"
+def published_prefix(table: str, programme: str | None = None) -> str:
+    """Prefix of a table's objects: of all nights, and of all programmes where none is given."""
+    return f"tables/{table}/" + (f"programme={quote(programme, safe='')}/" if programme is not None else "")
 
 
 def parse_published_key(key: str) -> PublishedKey | None:
@@ -93,8 +94,18 @@ def parse_ledger_key(key: str) -> date | None:
 
 CORPUS_TABLE = "corpus/corpus.parquet"
 """The labelled photos that programmes may be trained on, all of them in one object."""
+CORPUS_SNAPSHOTS_PREFIX = "corpus/snapshots/"
 DECISIONS_PREFIX = "review/decisions/"
 WITHDRAWALS_PREFIX = "review/withdrawals/"
+INBOX_PREFIX = "review/inbox/"
+"""Where people put files of decisions; those that were read move to its folder ``done``."""
+_INBOX_DONE_PREFIX = "review/inbox/done/"
+ALL_DECISIONS = "review/state/decisions.parquet"
+"""All decisions that `intake_decisions` has read, in one table: objects that are written once need no second reading."""
+REVIEW_STATUS = "review/status.json"
+MISSED_LESIONS = "review/missed.json"
+WITHDRAWN = "review/withdrawn.json"
+"""Who withdrew, their photos, and the snapshots of the corpus that held them."""
 
 
 def decision(recorded: date, photo_id: str, decision_id: str) -> str:
@@ -111,6 +122,43 @@ def parse_decision_key(key: str) -> tuple[str, str] | None:
 def withdrawal(programme: str, patient: str) -> str:
     """Key of one person's withdrawal."""
     return f"{WITHDRAWALS_PREFIX}programme={quote(programme, safe='')}/{quote(patient, safe='')}.json"
+
+
+def parse_withdrawal_key(key: str) -> tuple[str, str] | None:
+    """The programme and the patient's pseudonym of a withdrawal's key; None when it is not one."""
+    match = _WITHDRAWAL_KEY.fullmatch(key)
+    return (unquote(match[1]), unquote(match[2])) if match else None
+
+
+def inbox_name(key: str) -> str | None:
+    """Name of a file of decisions that waits in the inbox; None when the key is not one."""
+    name = key.removeprefix(INBOX_PREFIX)
+    return None if name == key or not name or key.startswith(_INBOX_DONE_PREFIX) else name
+
+
+def inbox_done(name: str, digest: str) -> str:
+    """Key of a file of decisions that was read; ``digest`` tells files of one name apart."""
+    return f"{_INBOX_DONE_PREFIX}{digest[:12]}-{name.replace('/', '_')}"
+
+
+def inbox_claim(digest: str) -> str:
+    """Key of when a file of decisions was first read: its decisions carry that time whoever reads it again."""
+    return f"review/imports/{digest}.json"
+
+
+def rejects(name: str) -> str:
+    """Key of what was not taken of a file of decisions, line by line."""
+    return f"review/rejects/{name}"
+
+
+def review_export(name: str) -> str:
+    """Key of a file that was made for clinicians who read elsewhere."""
+    return f"review/export/{name}"
+
+
+def review_state(name: str) -> str:
+    """Key of what a task of `intake_decisions` remembers; removed, everything is worked out again."""
+    return f"review/state/{name}.json"
 
 
 def corpus_photo(photo_id: str) -> str:

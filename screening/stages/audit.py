@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from screening.contracts import Contract
@@ -81,7 +82,14 @@ def audit_tables(
         accounting.append("the accounting was not checked, because a table has not the columns of its contract")
     else:
         accounting = accounting_faults(tables, ledger, night=night, members=members, classes=classes)
-    suites = _run_suites(tables, contracts, about, accounting, docs_folder)
+    frames = ((contract, to_frame(tables[name], classes)) for name, contract in contracts.items())
+    suites = run_suites(
+        ((contract.name, frame, expectations_on(contract, frame, about)) for contract, frame in frames),
+        f"night-{night}",
+        on_docs=None
+        if docs_folder is None
+        else lambda site, suites: write_data_docs(site, suites, accounting, docs_folder, night),
+    )
     faults = [*accounting, *(fault for suite in suites for fault in suite.faults)]
     warnings = [warning for suite in suites for warning in suite.warnings]
     return AuditResult(not faults, faults, warnings, sum(suite.checked for suite in suites))
@@ -96,13 +104,22 @@ def _shape_faults(table: pa.Table, contract: Contract) -> Iterator[str]:
             yield f"{contract.name}.{column.name}: is {table[column.name].type}, expected {column.type}"
 
 
-def _run_suites(
-    tables: Mapping[str, pa.Table],
-    contracts: Mapping[str, Contract],
-    night: Night,
-    accounting: Sequence[str],
-    docs_folder: Path | None,
+def run_suites(
+    checked: Iterable[tuple[str, pd.DataFrame, Sequence[Expectation]]],
+    title: str,
+    *,
+    on_docs: Callable[[Path, list[Suite]], None] | None = None,
 ) -> list[Suite]:
+    """Let Great Expectations look at frames.
+
+    Args:
+        checked: name of each table, its frame and what is expected of it; the next is asked for when one is done.
+        title: of the source of the data.
+        on_docs: gets the folder of the Data Docs, which is gone afterwards; None: none are made.
+
+    Raises:
+        ContractError: an expectation is not one that Great Expectations understands.
+    """
     gx = load_great_expectations()
     suites: list[Suite] = []
     with _without_garbage_collection(), tempfile.TemporaryDirectory(prefix="audit-") as scratch:
@@ -111,12 +128,10 @@ def _run_suites(
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
         # The context brings a site of its own, in a temporary folder that nobody would remove.
         context.variables.data_docs_sites = {}
-        if docs_folder is not None:
+        if on_docs is not None:
             context.add_data_docs_site("night", _site_in(Path(scratch)))
-        source = context.data_sources.add_pandas(f"night-{night.date}")
-        for name, contract in contracts.items():
-            frame = to_frame(tables[name], night.classes)
-            expected = expectations_on(contract, frame, night)
+        source = context.data_sources.add_pandas(title)
+        for name, frame, expected in checked:
             suite = context.suites.add(gx.ExpectationSuite(name, [_for_gx(expectation) for expectation in expected]))
             if len(suite.expectations) != len(
                 expected
@@ -132,9 +147,9 @@ def _run_suites(
                 result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
             )
             suites.append(_summarise(name, len(frame), result.results))
-        if docs_folder is not None:
+        if on_docs is not None:
             context.build_data_docs()
-            write_data_docs(Path(scratch), suites, accounting, docs_folder, night.date)
+            on_docs(Path(scratch), suites)
     return suites
 
 

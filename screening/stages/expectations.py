@@ -7,7 +7,7 @@ published; ``warning`` ones watch for drift and go into the report. Source: docs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -141,8 +141,13 @@ def expectations_on(contract: Contract, frame: pd.DataFrame, night: Night) -> li
         "grades": _of_grades,
         "referrals": _of_referrals,
     }.get(contract.name)
+    suite = [*expectations_of_contract(contract, frame), *(of_table(len(frame), night) if of_table else ())]
+    return that_apply(suite, frame)
+
+
+def that_apply(suite: Iterable[Expectation], frame: pd.DataFrame) -> list[Expectation]:
+    """Those whose columns are there."""
     found = set(frame.columns)
-    suite = [*_of_contract(contract, frame), *(of_table(len(frame), night) if of_table else ())]
     return [expectation for expectation in suite if _columns_of(expectation) <= found]
 
 
@@ -154,7 +159,8 @@ def _columns_of(expectation: Expectation) -> set[str]:
     return {str(name) for name in (*named, *listed, *expectation.where[:1]) if name}
 
 
-def _of_contract(contract: Contract, frame: pd.DataFrame) -> Iterator[Expectation]:
+def expectations_of_contract(contract: Contract, frame: pd.DataFrame) -> Iterator[Expectation]:
+    """What follows from the contract alone."""
     derived = [name for name in frame.columns if ": " in name]
     plain = [column.name for column in contract.columns if not pa.types.is_list(column.type)]
     yield Expectation(
@@ -175,24 +181,24 @@ def _of_contract(contract: Contract, frame: pd.DataFrame) -> Iterator[Expectatio
 
 def _of_column(column: Column) -> Iterator[Expectation]:
     if not column.nullable:
-        yield _filled(column.name, "never empty")
+        yield filled(column.name, "never empty")
     if column.low is not None or column.high is not None:
         low, high = (f"{bound:g}" if bound is not None else "any" for bound in (column.low, column.high))
         yield _between(column.name, f"from {low} to {high} {column.unit}".rstrip(), column.low, column.high)
     if column.words:
-        yield _one_of(column.name, f"one of: {', '.join(column.words)}", column.words)
+        yield one_of(column.name, f"one of: {', '.join(column.words)}", column.words)
 
 
 def _of_photos(rows: int, night: Night) -> Iterator[Expectation]:
-    yield _like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
-    yield _like("patient", "a person stands under a pseudonym", PERSON)
-    yield _like("lesion", "a lesion stands under a pseudonym", LESION)
+    yield like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield like("patient", "a person stands under a pseudonym", PERSON)
+    yield like("lesion", "a lesion stands under a pseudonym", LESION)
     others = tuple(str(outcome) for outcome in Outcome if outcome != Outcome.GRADED)
-    yield _filled("reason", "every photo that was not graded has a reason", ("outcome", *others))
+    yield filled("reason", "every photo that was not graded has a reason", ("outcome", *others))
     unjudged = ("outcome", str(Outcome.REFUSED), str(Outcome.FAILED))
-    yield _filled("advice", "a photo that could not be judged comes with advice", unjudged)
+    yield filled("advice", "a photo that could not be judged comes with advice", unjudged)
     duplicate = ("outcome", str(Outcome.DUPLICATE))
-    yield _filled("duplicate_of", "a duplicate names the photo whose grade it shares", duplicate)
+    yield filled("duplicate_of", "a duplicate names the photo whose grade it shares", duplicate)
     singles = ("outcome", *(str(outcome) for outcome in Outcome if outcome != Outcome.DUPLICATE))
     yield Expectation(
         "expect_column_values_to_be_null",
@@ -200,7 +206,7 @@ def _of_photos(rows: int, night: Night) -> Iterator[Expectation]:
         {"column": "duplicate_of"},
         where=singles,
     )
-    yield _like("same_picture_as", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield like("same_picture_as", "32 hex digits of the SHA-256", PHOTO_ID)
     yield Expectation(
         "expect_column_values_to_be_null",
         "a duplicate is said to share the bytes, not the picture as well",
@@ -208,7 +214,7 @@ def _of_photos(rows: int, night: Night) -> Iterator[Expectation]:
         where=duplicate,
     )
     for column in ("photo_id", "format", "width_px", "height_px"):
-        yield _filled(column, f"a graded photo has its {column}", ("outcome", str(Outcome.GRADED)))
+        yield filled(column, f"a graded photo has its {column}", ("outcome", str(Outcome.GRADED)))
     # A camera may be a zone ahead of UTC.
     latest = datetime.combine(night.date, time.max, UTC) + timedelta(days=1)
     yield _between("captured_at_utc", "no photo is taken after its night", None, latest, severity="warning")
@@ -226,11 +232,11 @@ def _of_photos(rows: int, night: Night) -> Iterator[Expectation]:
 
 
 def _of_quality(rows: int, night: Night) -> Iterator[Expectation]:
-    yield _like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
-    yield _like("perceptual_hash", "88 hex digits", PERCEPTUAL_HASH)
+    yield like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield like("perceptual_hash", "88 hex digits", PERCEPTUAL_HASH)
     not_usable = ("verdict", str(Verdict.FLAGGED), str(Verdict.REFUSED))
-    yield _filled("reason", "a flagged or refused photo has a reason", not_usable)
-    yield _filled("advice", "a flagged or refused photo has advice", not_usable)
+    yield filled("reason", "a flagged or refused photo has a reason", not_usable)
+    yield filled("advice", "a flagged or refused photo has advice", not_usable)
     yield _between(ISSUES, "a flagged or refused photo has an issue", 1, None, where=not_usable)
     yield _one_for_the_night("quality_mode")
     yield _one_for_the_night("cutoffs_version")
@@ -241,14 +247,14 @@ def _of_quality(rows: int, night: Night) -> Iterator[Expectation]:
 
 def _of_predictions(_rows: int, night: Night) -> Iterator[Expectation]:
     classes = len(night.classes)
-    yield _like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
-    yield _like("weights_sha256", "64 hex digits of a SHA-256", SHA256)
-    yield _one_of("member", "a member of the release, or the ensemble", (*night.members, ENSEMBLE))
+    yield like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield like("weights_sha256", "64 hex digits of a SHA-256", SHA256)
+    yield one_of("member", "a member of the release, or the ensemble", (*night.members, ENSEMBLE))
     yield _between(HOW_MANY, f"{classes}, one per class of the release", classes, classes)
     yield _between(SUM, "the probabilities of an answer sum to 1", 1.0 - SUM_TOLERANCE, 1.0 + SUM_TOLERANCE)
     yield _between(LEAST, "no probability is below 0", 0.0, None)
     yield _between(MOST, "no probability is above 1", None, 1.0 + SUM_TOLERANCE)
-    yield _filled(SUM, "no probability is NaN")
+    yield filled(SUM, "no probability is NaN")
     yield _one_for_the_night("release")
     yield Expectation(
         "expect_column_unique_value_count_to_be_between",
@@ -258,16 +264,16 @@ def _of_predictions(_rows: int, night: Night) -> Iterator[Expectation]:
 
 
 def _of_grades(rows: int, night: Night) -> Iterator[Expectation]:
-    yield _like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
-    yield _like("patient", "a person stands under a pseudonym", PERSON)
-    yield _like("lesion", "a lesion stands under a pseudonym", LESION)
-    yield _like("weights_sha256", "64 hex digits of a SHA-256", SHA256)
+    yield like("photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield like("patient", "a person stands under a pseudonym", PERSON)
+    yield like("lesion", "a lesion stands under a pseudonym", LESION)
+    yield like("weights_sha256", "64 hex digits of a SHA-256", SHA256)
     yield _between(GRADE_SUM, "p_low_risk + p_high_risk + p_dangerous = 1", 1.0 - SUM_TOLERANCE, 1.0 + SUM_TOLERANCE)
     pairs = list(zip(map(str, night.classes.grades), night.classes.class_ids, strict=True))
     yield _pairs("grade", "disease", "the disease has the grade that was given", pairs)
     yield _between(UNKNOWN_DISEASES, "the differential names classes of the release only", None, 0)
     version = night.classes.taxonomy.version
-    yield _one_of("taxonomy_version", f"the taxonomy of the release, {version}", (version,))
+    yield one_of("taxonomy_version", f"the taxonomy of the release, {version}", (version,))
     for column in ("release", "weights_sha256", "cutoffs_version", "code_revision"):
         yield _one_for_the_night(column)
     limits = night.limits
@@ -282,9 +288,9 @@ def _of_grades(rows: int, night: Night) -> Iterator[Expectation]:
 
 
 def _of_referrals(_rows: int, _night: Night) -> Iterator[Expectation]:
-    yield _like("key_photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
-    yield _like("patient", "a person stands under a pseudonym, or as photo:<photo_id>", REFERRED)
-    yield _like("lesion", "a lesion stands under a pseudonym", LESION)
+    yield like("key_photo_id", "32 hex digits of the SHA-256", PHOTO_ID)
+    yield like("patient", "a person stands under a pseudonym, or as photo:<photo_id>", REFERRED)
+    yield like("lesion", "a lesion stands under a pseudonym", LESION)
     actions = [(str(grade), action) for grade, (action, _) in ACTIONS.items()]
     yield _pairs("grade", "action", "the action is that of the grade", actions)
     yield Expectation(
@@ -292,7 +298,7 @@ def _of_referrals(_rows: int, _night: Night) -> Iterator[Expectation]:
         "no referral is due before its night",
         {"column_A": "due_by", "column_B": "night", "or_equal": True},
     )
-    yield _filled("lesion", "the referral of a lesion names it", ("subject", "lesion"))
+    yield filled("lesion", "the referral of a lesion names it", ("subject", "lesion"))
     yield Expectation(
         "expect_column_values_to_be_null",
         "the referral of a person names no lesion",
@@ -303,17 +309,22 @@ def _of_referrals(_rows: int, _night: Night) -> Iterator[Expectation]:
     yield _one_for_the_night("night")
 
 
-def _filled(column: str, says: str, where: tuple[str, ...] = ()) -> Expectation:
+def filled(column: str, says: str, where: tuple[str, ...] = ()) -> Expectation:
+    """The column is never null, or not where ``where`` holds."""
     return Expectation("expect_column_values_to_not_be_null", says, {"column": column}, where=where)
 
 
-def _like(column: str, says: str, regex: str) -> Expectation:
+def like(column: str, says: str, regex: str) -> Expectation:
+    """Every value that is there has this form."""
     return Expectation("expect_column_values_to_match_regex", says, {"column": column, "regex": regex})
 
 
-def _one_of(column: str, says: str, words: Sequence[str]) -> Expectation:
+def one_of(
+    column: str, says: str, words: Sequence[str], severity: Literal["critical", "warning"] = "critical"
+) -> Expectation:
+    """Every value that is there is one of the words."""
     limits = {"column": column, "value_set": [str(word) for word in words]}
-    return Expectation("expect_column_values_to_be_in_set", says, limits)
+    return Expectation("expect_column_values_to_be_in_set", says, limits, severity)
 
 
 def _pairs(column: str, other: str, says: str, pairs: list[tuple[str, str]]) -> Expectation:

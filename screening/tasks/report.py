@@ -15,6 +15,7 @@ from screening.reports.nightly import nightly_report
 from screening.reports.programme_results import programme_results
 from screening.stages.accounting import Accounting, count
 from screening.tasks.context import NightContext
+from screening.tasks.review_queue import publish_review_queue
 from screening.tasks.staged import earlier_grades, read_staged
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ REPORT_NAME = "report.html"
 
 
 def report(run_id: str, context: NightContext) -> Accounting:
-    """Write the nightly report and each programme's results.csv; returns the night's accounting."""
+    """Write the nightly report, each programme's results.csv and its review queue; returns the night's accounting."""
     plan = context.plan(run_id)
     release = context.release(plan.release)
     tables = read_staged(run_id, context)
@@ -50,6 +51,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
                 programme, tables, plan.night, disease_names=disease_names, earlier_grades=earlier
             )
             context.results.put(paths.programme_report(plan.night, programme, "results.csv"), results)
+        publish_review_queue(plan, tables, context)
     log.info("report run=%s at=%s", run_id, context.results.url(paths.report(plan.night, REPORT_NAME)))
     return accounting
 

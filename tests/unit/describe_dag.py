@@ -13,6 +13,7 @@ from typing import Any
 
 
 def describe(dag_file: Path) -> dict[str, Any]:
+    sys.path.insert(0, str(dag_file.parent))  # as Airflow does with the folder of the DAGs
     spec = importlib.util.spec_from_file_location(dag_file.stem, dag_file)
     assert spec is not None
     assert spec.loader is not None
@@ -41,6 +42,7 @@ def describe(dag_file: Path) -> dict[str, Any]:
                 "is_per_batch": type(task.task_group).__name__ == "MappedTaskGroup",
                 "trigger_rule": str(task.trigger_rule.value),
                 "retries": task.retries,
+                "outlets": [asset.name for asset in task.outlets],
                 "after": {
                     error.__name__: decision(task.retry_policy, error("what happened"))
                     for error in (*raised, RuntimeError, KeyError)

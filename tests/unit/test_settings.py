@@ -26,6 +26,7 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
         "release",
         "quality_cutoffs",
         "grade_cutoffs",
+        "review_rules",
         "pseudonym_key",
     ]
 
