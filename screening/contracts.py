@@ -598,6 +598,38 @@ REVIEW_QUEUE = Contract(
     ),
 )
 
+RELEASES = Contract(
+    "releases",
+    ("event_id",),
+    (
+        Column("event_id", pa.int64(), "1, 2, … in the order in which they happened", low=1),
+        Column(
+            "event",
+            _TEXT,
+            "what happened; a shadow_night is one that counts for a shadow",
+            words=(
+                "registered",
+                "promoted",
+                "rolled_back",
+                "rejected",
+                "shadow_started",
+                "shadow_night",
+                "shadow_ended",
+            ),
+        ),
+        Column("release", _TEXT, "the release that it happened to; of a rollback, the one that came back"),
+        Column("champion_before", _TEXT, "the release in use until then; null before the first", nullable=True),
+        Column("at_utc", _TIME, "when"),
+        Column("by", _TEXT, "who: a person, or the part of the pipeline that did it"),
+        Column("why", _TEXT, "in words"),
+        Column("evidence", _TEXT, "place of the comparison that it rests on; null where none was given", nullable=True),
+        Column("weights_sha256", _TEXT, "digest over the members' weights; null where they never came", nullable=True),
+        Column("code_revision", _TEXT, "revision of the code that recorded it"),
+        Column("night", pa.date32(), "of a shadow_night", nullable=True),
+        Column("nights", pa.int16(), "how many a shadow was started for", nullable=True, low=1),
+    ),
+)
+
 DECISIONS = Contract(
     "decisions",
     ("decision_id",),

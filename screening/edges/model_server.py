@@ -41,6 +41,8 @@ _CHANNEL = [
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 _POLL_S = 0.5
+_NOT_ALLOWED = "not allowed"
+"""How Triton words that it was not started with ``--model-control-mode=explicit``."""
 
 _Photo = tuple[str, np.ndarray]
 
@@ -134,7 +136,7 @@ class ModelServer:
         self._pool.shutdown(cancel_futures=True)
 
     def infer(self, photos: Iterable[_Photo]) -> Iterator[Inferred]:
-        """One answer per photo, in their order.
+        """One answer per photo, in their order; a release that is not loaded is loaded.
 
         Reads at most ``in_flight + 1`` batches ahead of what it has answered.
 
@@ -143,7 +145,7 @@ class ModelServer:
 
         Raises:
             ModelServerUnavailableError: the server did not answer, or failed at the canary too, through all attempts.
-            MissingError: it does not have the release's model, or not loaded.
+            MissingError: it does not have the release's model, and cannot load it.
             AccessError: it refuses us.
             ContractError: it answers with other tensors than the release says.
         """
@@ -160,11 +162,33 @@ class ModelServer:
             for future in waiting:
                 future.cancel()
 
+    def load(self, within_s: float | None = None) -> None:
+        """Load the release beside what the server serves; what is loaded already stays as it is.
+
+        The members come first, so that one that cannot be loaded is named. Needs ``--model-control-mode=explicit``.
+
+        Args:
+            within_s: how long each of them may take; None: four requests long.
+
+        Raises:
+            MissingError: the server does not have them, cannot load them, or does not let us.
+            AccessError: it refuses us.
+            ModelServerUnavailableError: it does not answer.
+        """
+        client_timeout = within_s or 4 * self._timeout_s
+        for model in (*(member.name for member in self._release.members), self._release.model):
+            try:
+                self._client().load_model(model, client_timeout=client_timeout)
+            except InferenceServerException as error:
+                if _status(error) in _REFUSED or (_status(error) in _PASSING and _NOT_ALLOWED not in error.message()):
+                    raise self._translated(error, f"{model} was not loaded") from error
+                raise MissingError(f"{self._name}: {model} cannot be loaded: {error.message()}") from error
+
     def canary(self, heal: bool = False) -> None:
         """Ask for one picture of our own, since Triton calls a model ready whose process has died.
 
         Args:
-            heal: load dead members anew, once, before giving up.
+            heal: load what is not loaded, and dead members anew, once, before giving up.
 
         Raises:
             MissingError: the server does not have the release's model, or not loaded.
@@ -229,6 +253,14 @@ class ModelServer:
                 healed.append(member.name)
         return tuple(healed)
 
+    def _load_missing(self, failure: MissingError) -> None:
+        with self._healing:
+            try:
+                self.load()
+            except MissingError as error:
+                raise MissingError(f"{failure}; {error}") from error
+        log.warning("triton %s: %s was not loaded, and is now", self._url, self._release.model)
+
     def _load_anew(self, model: str) -> None:
         client = self._client()
         config = client.get_model_config(model, as_json=True, client_timeout=self._timeout_s)["config"]
@@ -284,6 +316,11 @@ class ModelServer:
             except InferenceServerException as error:
                 failures += 1
                 failure = self._translated(error, f"no answer after {failures} attempts")
+                if isinstance(failure, MissingError) and heal:
+                    # A night keeps its release, which the server may have unloaded since, or lost when it started again.
+                    heal, failures = False, failures - 1
+                    self._load_missing(failure)
+                    continue
                 if not isinstance(failure, ModelServerUnavailableError):
                     raise failure from error
                 if _status(error) not in _PASSING:

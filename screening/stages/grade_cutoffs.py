@@ -1,4 +1,4 @@
-"""A site's own grade cut-offs: what its file says, checked. docs/decisions/0016."""
+"""The grade cut-offs of a release, and a site's own: what their files say, checked. docs/decisions/0016."""
 
 from __future__ import annotations
 
@@ -15,6 +15,27 @@ from screening.stages.quality.site_cutoffs import NAME, NAME_RULE
 GRADE_LINES = ("dangerous", "high_risk")
 """The cut-offs that a site may choose; those of the differential stay the release's."""
 _FIELDS = {"name", "release", "cutoffs"}
+
+
+def release_grade_cutoffs(fields: Mapping[str, Any], release: str) -> GradeCutoffs:
+    """What a release says of its cut-offs.
+
+    Raises:
+        ContractError: one is missing, unknown, or no number over 0 and up to 1; all is said at once.
+    """
+    problems = [f"{name!r} is unknown" for name in fields if name not in ("version", "diseases", *GRADE_LINES)]
+    if not isinstance(fields.get("version"), str) or not fields["version"]:
+        problems.append(f"version is {fields.get('version')!r}, expected text")
+    diseases = fields.get("diseases", {})
+    if not isinstance(diseases, dict):
+        problems.append(f"diseases is {diseases!r}, expected an object")
+        diseases = {}
+    for name, number in {line: fields.get(line) for line in GRADE_LINES}.items() | diseases.items():
+        if not _is_cutoff(number):
+            problems.append(f"{name} is {number!r}, expected a number over 0 and up to 1")
+    if problems:
+        raise ContractError(f"release {release}: its grade cut-offs: {'; '.join(sorted(problems))}")
+    return GradeCutoffs(**fields)
 
 
 def site_grade_cutoffs(fields: Mapping[Any, Any], file: str, release: str, of_release: GradeCutoffs) -> GradeCutoffs:
@@ -44,10 +65,14 @@ def site_grade_cutoffs(fields: Mapping[Any, Any], file: str, release: str, of_re
     for line, number in chosen.items():
         if line not in GRADE_LINES:
             problems.append(f"{line!r} is no cut-off, expected {' or '.join(GRADE_LINES)}")
-        elif isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 < number <= 1:
+        elif not _is_cutoff(number):
             problems.append(f"{line} is {number!r}, expected a number over 0 and up to 1")
     if problems:
         raise ContractError(f"grade cut-offs {file}: {'; '.join(problems)}")
     numbers = {line: float(number) for line, number in chosen.items()}
     digest = hashlib.sha256(json.dumps([of_release.version, numbers], sort_keys=True).encode()).hexdigest()
     return replace(of_release, version=f"{name}-{digest[:8]}", **numbers)  # type: ignore[arg-type]  # checked above
+
+
+def _is_cutoff(number: object) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and 0 < number <= 1

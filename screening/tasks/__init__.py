@@ -5,6 +5,7 @@ from screening.tasks.context import NightContext, open_context
 from screening.tasks.decision_inbox import read_inbox
 from screening.tasks.grade import grade
 from screening.tasks.infer import infer
+from screening.tasks.install_release import install_release
 from screening.tasks.intake_decisions import (
     adjudicate,
     anything_new,
@@ -15,8 +16,10 @@ from screening.tasks.intake_decisions import (
 )
 from screening.tasks.open_night import open_night
 from screening.tasks.prepare import prepare
+from screening.tasks.promotion import promote, reject, rollback
 from screening.tasks.publish import publish
 from screening.tasks.report import report
+from screening.tasks.shadow_release import end_shadow, start_shadow
 from screening.tasks.whole_night import run_night
 from screening.tasks.withdrawals import apply_withdrawals
 
@@ -28,15 +31,21 @@ __all__ = [
     "audit",
     "build_corpus",
     "corpus_news",
+    "end_shadow",
     "grade",
     "infer",
+    "install_release",
     "open_context",
     "open_night",
     "prepare",
+    "promote",
     "publish",
     "read_inbox",
+    "reject",
     "report",
     "report_intake",
+    "rollback",
     "run_intake",
     "run_night",
+    "start_shadow",
 ]

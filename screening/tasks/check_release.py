@@ -26,14 +26,9 @@ def check_release(settings: Settings, release: Release, server: ModelServer) -> 
             differs by more than ``TOLERANCE``.
     """
     verify_weights(settings.model_repository, release)
-    golden = Path(settings.model_repository) / release.model / "golden"
-    if not (golden / "golden.json").is_file():
-        raise MissingError(f"release {release.name}: {golden / 'golden.json'} does not exist")
-    of_torch = json.loads((golden / "golden.json").read_text())
-    photos = [
-        (name, model_pixels(encode_working_copy(decode_photo((golden / name).read_bytes(), PhotoLimits()).pixels)))
-        for name in sorted(of_torch)
-    ]
+    of_torch = golden_answers(settings, release)
+    golden = _golden_folder(settings, release)
+    photos = [(name, _golden_pixels(golden / name, release)) for name in sorted(of_torch)]
     gaps = dict.fromkeys((member.name for member in release.members), 0.0)
     for answer in server.infer(photos):
         if answer.probabilities is None:
@@ -47,3 +42,34 @@ def check_release(settings: Settings, release: Release, server: ModelServer) -> 
             f"release {release.name}: the server differs from torch: {worst}, expected at most {TOLERANCE}"
         )
     return gaps
+
+
+def golden_answers(settings: Settings, release: Release) -> dict[str, dict[str, list[float]]]:
+    """What torch said of the golden photos: photo to member to probabilities.
+
+    Raises:
+        MissingError: the release has no golden photos.
+        ContractError: they are not of every member.
+    """
+    folder = _golden_folder(settings, release)
+    try:
+        answers: dict[str, dict[str, list[float]]] = json.loads((folder / "golden.json").read_text())
+    except FileNotFoundError as error:
+        raise MissingError(f"release {release.name}: {folder / 'golden.json'} does not exist") from error
+    members = {member.name for member in release.members}
+    photos = {path.name for path in folder.glob("*.jpg")}
+    if not answers or answers.keys() - photos or any(of_photo.keys() != members for of_photo in answers.values()):
+        raise ContractError(
+            f"release {release.name}: golden.json has answers of {sorted(answers)}, expected one of each member for photos "
+            f"that are there: {sorted(photos)}"
+        )
+    return answers
+
+
+def _golden_pixels(photo: Path, release: Release) -> np.ndarray:
+    working_copy = encode_working_copy(decode_photo(photo.read_bytes(), PhotoLimits()).pixels)
+    return model_pixels(working_copy, release.input_shape[0])
+
+
+def _golden_folder(settings: Settings, release: Release) -> Path:
+    return Path(settings.model_repository) / release.model / "golden"

@@ -22,7 +22,7 @@ from screening.edges.store import Store, open_store
 from screening.edges.yaml_file import read_mapping
 from screening.errors import ContractError, MissingError, SettingsError
 from screening.settings import Settings, load_settings
-from screening.stages.grade_cutoffs import site_grade_cutoffs
+from screening.stages.grade_cutoffs import release_grade_cutoffs, site_grade_cutoffs
 from screening.stages.grading import OTHERS
 from screening.stages.pixels import model_input_version
 from screening.taxonomy import TrainingClasses, load_taxonomy
@@ -180,9 +180,9 @@ def grade_cutoffs(settings: Settings, release: Release) -> GradeCutoffs:
 
     Raises:
         SettingsError: the setting names no file that can be read.
-        ContractError: the file breaks its rules, or was fitted to another release.
+        ContractError: the file or the release's cut-offs break their rules, or the file was fitted to another release.
     """
-    of_release = GradeCutoffs(**release.cutoffs)
+    of_release = release_grade_cutoffs(release.cutoffs, release.name)
     file = settings.grade_cutoffs
     if file is None:
         return of_release

@@ -20,8 +20,8 @@ WALLS: dict[str, set[str]] = {
     "taxonomy": {"contracts", "errors"},
     "stages": {"contracts", "cutoffs", "errors", "taxonomy"},
     "edges": {"contracts", "errors"},
-    # A page names the release and its members, so it knows the record `edges.release.Release`, and no other edge.
-    "reports": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges.release"},
+    # A page names the release, its members and what happened to it, so it knows those records, and no other edge.
+    "reports": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges.release", "edges.release_history"},
     "tasks": {"contracts", "cutoffs", "errors", "taxonomy", "settings", "stages", "edges", "reports"},
     "training": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges"},
 }
