@@ -135,11 +135,16 @@ def upload(
 
 
 @app.command()
-def night(night: Night) -> None:
+def night(
+    night: Night,
+    release: Annotated[
+        str | None, typer.Option(help="Grade with it; otherwise with the night's own, or the one in use when it ended.")
+    ] = None,
+) -> None:
     """Run all tasks of a night in order on the configured stores, without Airflow."""
     from screening.tasks import open_context
 
-    _run(_night(night), open_context())
+    _run(_night(night), open_context(), release)
 
 
 @app.command()
@@ -233,7 +238,7 @@ def _triton(settings: Settings) -> Iterator[Settings]:
         yield settings.model_copy(update={"triton_url": ports.url})
 
 
-def _run(night: date, context: Any) -> Any:
+def _run(night: date, context: Any, release: str | None = None) -> Any:
     from screening.tasks import run_night
 
     progress = _progress()
@@ -248,7 +253,7 @@ def _run(night: date, context: Any) -> Any:
         progress.update(bars[task], completed=done, total=total or None)
 
     try:
-        run_id, accounting = run_night(night, context, on_progress=show)
+        run_id, accounting = run_night(night, context, release=release, on_progress=show)
     finally:
         progress.stop()
     print_accounting(accounting)

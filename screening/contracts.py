@@ -446,6 +446,38 @@ def grades_contract_of(column_names: Sequence[str]) -> Contract:
 _LIMITS = ("prediction_set", "outlier_distance", "is_outlier", "warnings")
 
 
+SHADOW_GRADES = Contract(
+    "shadow_grades",
+    ("photo_id",),
+    (
+        Column("photo_id", _TEXT, "a photo that the champion graded"),
+        Column("programme", _TEXT, "who uploaded it"),
+        Column("release", _TEXT, "the shadow: a release that answers beside the champion and grades nobody"),
+        Column("grade", _TEXT, "that it would give; null where it has no answer", nullable=True, words=_GRADE_WORDS),
+        Column("disease", _TEXT, "likeliest disease of that grade", nullable=True),
+        _probability("p_low_risk", "sum over the diseases of this grade", nullable=True),
+        _probability("p_high_risk", "sum over the diseases of this grade", nullable=True),
+        _probability("p_dangerous", "sum over the diseases of this grade", nullable=True),
+        Column(
+            "member_spread",
+            pa.float64(),
+            "largest difference between two members' p_high_risk + p_dangerous",
+            "0..1",
+            nullable=True,
+            low=0,
+            high=1.0 + 1e-9,
+        ),
+        Column("champion", _TEXT, "the release that graded the photo"),
+        Column("champion_grade", _TEXT, "as published", words=_GRADE_WORDS),
+        Column("champion_disease", _TEXT, "as published"),
+        Column("is_different", pa.bool_(), "the two grades differ; false where the shadow has no answer"),
+        Column("problem", _TEXT, "why the shadow has no answer; null when it has one", nullable=True),
+        Column("weights_sha256", _TEXT, "digest over the shadow's weights; null where it has no answer", nullable=True),
+        Column("cutoffs_version", _TEXT, "of the shadow; null where it has no answer", nullable=True),
+        Column("code_revision", _TEXT, "revision of the code that asked"),
+    ),
+)
+
 REFERRALS = Contract(
     "referrals",
     ("referral_id",),

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from infra.local.parts import Command, Part
 from infra.local.settings import LOOPBACK, REPOSITORY, SHIPPED_MODELS, StackSettings
 from screening.edges.model_server import ModelServer
 from screening.edges.release import load_release
+from screening.edges.release_history import releases_to_serve
 from screening.errors import ScreeningError
 
 PYTHON = "3.11"
@@ -47,13 +48,15 @@ class TritonPorts:
 
 
 def triton_part(settings: StackSettings) -> Part:
-    """Triton with the champion; another champion is taken up by a restart."""
+    """Triton with the champion, what a rollback leads back to, and the shadow; a promotion loads another while it runs."""
     ports = TritonPorts(settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port)
     environment, repository = settings.triton_environment, settings.model_repository
     return Part(
         name="triton",
         title="Triton",
-        command=lambda: triton_command(environment, repository, settings.champion, ports),
+        command=lambda: triton_command(
+            environment, repository, settings.champion, ports, beside=releases_to_serve(str(repository))
+        ),
         check=lambda _: triton_is_ready(ports.url, repository, settings.champion),
         ports={
             "STACK_TRITON_HTTP_PORT": ports.http,
@@ -66,8 +69,10 @@ def triton_part(settings: StackSettings) -> Part:
     )
 
 
-def triton_command(environment: Path, repository: Path, release: str, ports: TritonPorts) -> Command:
-    """The command that serves the ensemble of a release.
+def triton_command(
+    environment: Path, repository: Path, release: str, ports: TritonPorts, beside: Sequence[str] = ()
+) -> Command:
+    """The command that serves the ensemble of a release, and of those ``beside`` that the repository has.
 
     Raises:
         StackError: the environment or the repository is not complete.
@@ -84,13 +89,14 @@ def triton_command(environment: Path, repository: Path, release: str, ports: Tri
     if not (repository / f"lesion_ensemble_{release}").is_dir():
         raise StackError(f"{repository} has no lesion_ensemble_{release}, which the release {release} needs")
     _link_stub(server)
+    others = [name for name in beside if name != release and (repository / f"lesion_ensemble_{name}").is_dir()]
     return Command(
         [
             str(server / "bin" / "tritonserver"),
             f"--backend-directory={server / 'backends'}",
             f"--model-repository={repository}",
             "--model-control-mode=explicit",
-            f"--load-model=lesion_ensemble_{release}",
+            *(f"--load-model=lesion_ensemble_{name}" for name in (release, *others)),
             # configs/cpu.pbtxt of each model: the python backend with onnxruntime instead of a GPU
             "--model-config-name=cpu",
             "--disable-auto-complete-config",

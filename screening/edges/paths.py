@@ -206,6 +206,11 @@ def programme_report(night: date, programme: str, name: str) -> str:
     return report(night, f"programme={quote(programme, safe='')}/{name}")
 
 
+def shadow_tries(run_id: str) -> str:
+    """Key of the number of times that the shadow of a run was begun and not ended."""
+    return f"{run_prefix(run_id)}shadow-tries.json"
+
+
 def audit_result(run_id: str) -> str:
     """Key of what the audit of a run found."""
     return f"{run_prefix(run_id)}audit.json"

@@ -21,6 +21,7 @@ from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges.release import Release
 from screening.reports import figures
 from screening.reports.figures import GRADE_COLOURS, OUTCOME_COLOURS, VERDICT_COLOURS, Lane, Mark, Part
+from screening.reports.shadow import ShadowNight
 from screening.stages.accounting import Accounting, count_by_programme
 from screening.stages.audit import AuditResult
 from screening.stages.ensemble import ENSEMBLE
@@ -55,6 +56,8 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
     code_revision: str,
     timings: Sequence[Mapping[str, object]],
     quality_cutoffs: QualityCutoffs | None = None,
+    shadow: ShadowNight | None = None,
+    earlier_code_revision: str | None = None,
 ) -> str:
     """Write the page.
 
@@ -70,6 +73,8 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         timings: one entry per task and batch: ``task``, ``batch``, ``photos``, ``started_at_utc`` (ISO 8601),
             ``seconds`` and ``cpu_seconds``, in the order in which they started.
         quality_cutoffs: that the photos were judged by; None: those of this package.
+        shadow: what a release answered that grades nobody; None: none did.
+        earlier_code_revision: of the code that opened the night first, where that was another.
     """
     photos, quality, grades = tables["photos"], tables["quality"], tables["grades"]
     speed = _speed(timings, accounting.listed)
@@ -83,6 +88,8 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
         quality_cutoffs=_only_value(quality, "cutoffs_version"),
         quality_mode=_only_value(quality, "quality_mode"),
         code_revision=code_revision,
+        earlier_code_revision=earlier_code_revision,
+        shadow=shadow,
         taxonomy=classes.taxonomy,
         people=_people(tables["referrals"], photos),
         flagged=_count_where(grades, "verdict", Verdict.FLAGGED),

@@ -19,7 +19,9 @@ from screening.tasks.prepare import prepare
 from screening.tasks.promotion import promote, reject, rollback
 from screening.tasks.publish import publish
 from screening.tasks.report import report
+from screening.tasks.shadow import shadow, shadow_differences
 from screening.tasks.shadow_release import end_shadow, start_shadow
+from screening.tasks.unload_releases import unload_releases
 from screening.tasks.whole_night import run_night
 from screening.tasks.withdrawals import apply_withdrawals
 
@@ -47,5 +49,8 @@ __all__ = [
     "rollback",
     "run_intake",
     "run_night",
+    "shadow",
+    "shadow_differences",
     "start_shadow",
+    "unload_releases",
 ]

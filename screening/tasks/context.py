@@ -40,6 +40,10 @@ class Plan:
     claimed_at_utc: datetime
     quality_cutoffs: QualityCutoffs
     grade_cutoffs: GradeCutoffs
+    shadow: str | None = None
+    """A release that answers beside, and grades nobody."""
+    earlier_code_revision: str | None = None
+    """Of the code that opened the night first, where that was another."""
 
     @property
     def photos(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -42,26 +42,15 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     predictions: list[Row] = []
     unanswered: list[Row] = []
 
-    def photos(pool: ThreadPoolExecutor) -> Iterator[tuple[str, np.ndarray]]:
-        def fetch(photo_id: str) -> tuple[str, np.ndarray | PhotoError]:
-            try:
-                copy = context.results.get(paths.working_copy(run_id, photo_id))
-                return photo_id, model_pixels(copy, release.input_shape[0])
-            except PhotoError as error:
-                return photo_id, error
-
-        for photo_id, pixels in map_windowed(pool, fetch, programme_of, 2 * context.settings.triton_batch_photos):
-            if isinstance(pixels, PhotoError):
-                unanswered.append({"photo_id": photo_id, "reason": pixels.reason, "reason_text": str(pixels)})
-            else:
-                yield photo_id, pixels
+    def leave_out(photo_id: str, error: PhotoError) -> None:
+        unanswered.append({"photo_id": photo_id, "reason": error.reason, "reason_text": str(error)})
 
     with (
         context.timed(run_id, "infer", batch, len(programme_of)),
         ThreadPoolExecutor(context.settings.prepare_threads, thread_name_prefix="fetch") as pool,
         context.model_server(release, with_heat_maps=draws) as server,
     ):
-        for answer in server.infer(photos(pool)):
+        for answer in server.infer(model_inputs(run_id, programme_of, release, context, pool, leave_out)):
             if answer.probabilities is None:
                 text = answer.error or "no answer"
                 unanswered.append({"photo_id": answer.photo_id, "reason": "inference_error", "reason_text": text})
@@ -81,6 +70,30 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
         )
     log.info("infer run=%s batch=%d given=%d unanswered=%d", run_id, batch, len(programme_of), len(unanswered))
     return batch
+
+
+def model_inputs(
+    run_id: str,
+    photo_ids: Iterable[str],
+    release: Release,
+    context: NightContext,
+    pool: ThreadPoolExecutor,
+    leave_out: Callable[[str, PhotoError], None],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The pixels of working copies, as the release wants them, in order; ``leave_out`` is told those that are no photo."""
+
+    def fetch(photo_id: str) -> tuple[str, np.ndarray | PhotoError]:
+        try:
+            copy = context.results.get(paths.working_copy(run_id, photo_id))
+            return photo_id, model_pixels(copy, release.input_shape[0])
+        except PhotoError as error:
+            return photo_id, error
+
+    for photo_id, pixels in map_windowed(pool, fetch, photo_ids, 2 * context.settings.triton_batch_photos):
+        if isinstance(pixels, PhotoError):
+            leave_out(photo_id, pixels)
+        else:
+            yield photo_id, pixels
 
 
 def _prediction_rows(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
+from typing import Any
 
 from screening.contracts import BATCH, LEDGER, MANIFEST_ISSUES
 from screening.cutoffs import GradeCutoffs, QualityCutoffs
 from screening.edges import paths
 from screening.edges.release import Release
+from screening.edges.release_history import champion_at, current_shadow, read_champion, read_events
 from screening.edges.tables import TableWriter, iter_table, write_table
 from screening.errors import ContractError, MissingObjectError, SettingsError
 from screening.stages.intake import (
@@ -34,11 +37,14 @@ MISPLACED = "_misplaced"
 _LEDGER_ROWS = 10_000
 
 
-def open_night(night: date, context: NightContext) -> Plan:
-    """Open a night, or open it again: a night that was opened keeps exactly its keys, and its quality cut-offs.
+def open_night(night: date, context: NightContext, release: str | None = None) -> Plan:
+    """Open a night, or open it again: a night that was opened keeps exactly its keys, its release and its cut-offs.
 
     Args:
         night: photos of this day's folder and of earlier ones, if no other night has them.
+        context: settings and stores.
+        release: to grade with, whatever the night was graded with before; None: that of its earlier plan or, where it was
+            never opened, the one in use when the night ended.
 
     Raises:
         SettingsError: a setting names a file that does not exist.
@@ -50,9 +56,10 @@ def open_night(night: date, context: NightContext) -> Plan:
     run_id = run_id_of(night)
     with context.timed(run_id, "open_night"):
         quality_cutoffs = _quality_cutoffs(run_id, context)
-        release = context.release(context.settings.release)
-        grading = _grade_cutoffs(run_id, release, context)
-        with context.model_server(release) as server:
+        recorded = _recorded(run_id, context)
+        graded_by = context.release(release or _release_of(night, recorded, context))
+        grading = _grade_cutoffs(run_id, graded_by, context)
+        with context.model_server(graded_by) as server:
             server.canary(heal=True)
         ledger = paths.ledger(night)
         if not context.results.exists(ledger):
@@ -63,13 +70,68 @@ def open_night(night: date, context: NightContext) -> Plan:
         claimed = datetime.now(UTC) if first is None else datetime.fromisoformat(str(first["claimed_at_utc"]))
         sizes = batch_sizes(count, context.settings.photos_per_batch, context.settings.max_batches)
         _write_batches(run_id, sizes, _ledger_rows(context, night), context)
-        plan = Plan(run_id, night, sizes, release.name, code_revision(), claimed, quality_cutoffs, grading)
+        plan = Plan(
+            run_id,
+            night,
+            sizes,
+            graded_by.name,
+            code_revision(),
+            claimed,
+            quality_cutoffs,
+            grading,
+            shadow=_shadow(graded_by.name, recorded, context),
+            earlier_code_revision=_earlier_code_revision(run_id, recorded),
+        )
         context.results.put(paths.run_plan(run_id), plan.to_json())
     log.info(
         "open_night run=%s listed=%d batches=%d release=%s quality_cutoffs=%s grade_cutoffs=%s",
-        run_id, plan.photos, len(sizes), release.name, quality_cutoffs.version, grading.version,
+        run_id, plan.photos, len(sizes), plan.release, quality_cutoffs.version, grading.version,
     )  # fmt: skip
     return plan
+
+
+def _recorded(run_id: str, context: NightContext) -> dict[str, Any]:
+    """The night's earlier plan as it is written, also by code that knows other cut-offs; empty when there is none."""
+    with suppress(MissingObjectError):
+        return dict(json.loads(context.results.get(paths.run_plan(run_id))))
+    return {}
+
+
+def _release_of(night: date, recorded: dict[str, Any], context: NightContext) -> str | None:
+    """The release that a night is graded with unless told otherwise; None: the champion of now.
+
+    A night that is over and was never opened gets the release that was in use when its day ended (UTC): what a run in time
+    would have taken. docs/decisions/0021.
+    """
+    named = context.settings.release
+    if kept := recorded.get("release"):
+        if named and named != kept:
+            log.warning("open_night night=%s keeps release=%s, the settings name %s", night, kept, named)
+        return str(kept)
+    end = datetime.combine(night + timedelta(days=1), time(), UTC)
+    if named or end > datetime.now(UTC):
+        return named
+    of_then = champion_at(read_events(context.settings.model_repository), end)
+    now = read_champion(context.settings.model_repository)
+    if of_then and of_then != now:
+        log.warning("open_night night=%s release=%s was in use then, %s is now", night, of_then, now)
+    return of_then
+
+
+def _shadow(release: str, recorded: dict[str, Any], context: NightContext) -> str | None:
+    """The release that answers beside: that of the night's earlier plan, else the shadow of now."""
+    if recorded:
+        return recorded.get("shadow")
+    running = current_shadow(read_events(context.settings.model_repository))
+    return running.release if running and running.release != release else None
+
+
+def _earlier_code_revision(run_id: str, recorded: dict[str, Any]) -> str | None:
+    first = recorded.get("earlier_code_revision") or recorded.get("code_revision")
+    if first is None or first == code_revision():
+        return None
+    log.warning("open_night run=%s was opened with code=%s, this is %s", run_id, first, code_revision())
+    return str(first)
 
 
 def _quality_cutoffs(run_id: str, context: NightContext) -> QualityCutoffs:

@@ -13,9 +13,11 @@ from screening.edges.release import Release, load_release
 from screening.errors import MissingError
 from screening.reports.nightly import nightly_report
 from screening.reports.programme_results import programme_results
+from screening.reports.shadow import shadow_night
 from screening.stages.accounting import Accounting, count
 from screening.tasks.context import NightContext
 from screening.tasks.review_queue import publish_review_queue
+from screening.tasks.shadow import read_shadow_grades, shadow_differences
 from screening.tasks.staged import earlier_grades, read_staged
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ def report(run_id: str, context: NightContext) -> Accounting:
             quality_cutoffs=plan.quality_cutoffs,
             code_revision=plan.code_revision,
             timings=read_timings(run_id, context),
+            shadow=shadow_night(plan.shadow, read_shadow_grades(run_id, context)),
+            earlier_code_revision=plan.earlier_code_revision,
         )
         context.results.put(paths.report(plan.night, REPORT_NAME), page.encode())
         for programme in sorted(set(tables["photos"]["programme"].to_pylist())):
@@ -51,7 +55,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
                 programme, tables, plan.night, disease_names=disease_names, earlier_grades=earlier
             )
             context.results.put(paths.programme_report(plan.night, programme, "results.csv"), results)
-        publish_review_queue(plan, tables, context)
+        publish_review_queue(plan, tables, context, shadow_differences=shadow_differences(run_id, context))
     log.info("report run=%s at=%s", run_id, context.results.url(paths.report(plan.night, REPORT_NAME)))
     return accounting
 

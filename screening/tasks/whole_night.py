@@ -19,24 +19,30 @@ from screening.tasks.prepare import prepare
 from screening.tasks.processes import cores, forked, run_with_context
 from screening.tasks.publish import publish
 from screening.tasks.report import report
+from screening.tasks.shadow import shadow
+from screening.tasks.unload_releases import unload_releases
 
 
 def run_night(
     night: date,
     context: NightContext,
     *,
+    release: str | None = None,
     on_progress: Callable[[str, int, int], None] = lambda _task, _done, _total: None,
 ) -> tuple[str, Accounting]:
     """Run a night; returns its run id and accounting.
 
     Args:
+        night: its date.
+        context: settings and stores.
+        release: to grade with; None: as ``open_night``.
         on_progress: called with the task's name, photos done and photos in all.
     """
     with forked(1, context) as auditor, forked(cores(), context) as preparers:
         # The audit's imports take seconds, in which the photos would wait.
         auditor.submit(load_great_expectations)
         on_progress("open_night", 0, 0)
-        plan = open_night(night, context)
+        plan = open_night(night, context, release)
         done = 0
         # Batch 7 is inferred while batch 8 is prepared, as in the DAG: one lane for each.
         with ThreadPoolExecutor(1, thread_name_prefix="infer") as lane:
@@ -54,5 +60,8 @@ def run_night(
         auditor.submit(run_with_context, audit, plan.run_id).result()
     on_progress("publish", plan.photos, plan.photos)
     publish(plan.run_id, context)
+    shadow(plan.run_id, context)
     on_progress("report", plan.photos, plan.photos)
-    return plan.run_id, report(plan.run_id, context)
+    accounting = report(plan.run_id, context)
+    unload_releases(plan.run_id, context)
+    return plan.run_id, accounting

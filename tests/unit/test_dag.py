@@ -46,7 +46,9 @@ def test_a_night_goes_from_the_uploads_to_the_report(dag: dict[str, Any]) -> Non
         "grade": {"screen_batch.infer"},
         "audit": {"grade"},
         "publish": {"audit"},
-        "report": {"publish"},
+        "shadow": {"publish"},
+        "report": {"shadow"},
+        "unload_releases": {"report"},
     }
 
 
@@ -117,14 +119,19 @@ def test_a_night_starts_when_the_uploads_of_its_day_are_in(dag: dict[str, Any]) 
 
 
 def test_the_night_may_be_named_and_is_the_day_of_the_run_otherwise(dag: dict[str, Any]) -> None:
-    assert set(dag["params"]) == {"night"}
+    assert set(dag["params"]) == {"night", "release"}
     assert dag["params"]["night"]["type"] == ["null", "string"]
     assert dag["params"]["night"]["format"] == "date"
 
 
+def test_the_release_of_a_night_may_be_named_in_the_form(dag: dict[str, Any]) -> None:
+    assert dag["params"]["release"]["type"] == ["null", "string"]
+    assert dag["params"]["release"]["pattern"] == "^r[0-9]{4,}$"
+
+
 def test_the_page_in_airflow_says_what_the_file_says(dag: dict[str, Any]) -> None:
     assert dag["doc_md"] == dag["module_doc"]
-    for task in ("open_night", "prepare", "infer", "grade", "audit", "publish", "report"):
+    for task in ("open_night", "prepare", "infer", "grade", "audit", "publish", "shadow", "report", "unload_releases"):
         assert f"`{task}`" in dag["doc_md"]
 
 
@@ -137,7 +144,9 @@ def test_parsing_the_file_loads_none_of_the_heavy_libraries(dag: dict[str, Any])
     assert ours <= {"screening", "screening.errors"}
 
 
-@pytest.mark.parametrize("task", ["open_night", "prepare", "infer", "grade", "audit", "publish", "report"])
+@pytest.mark.parametrize(
+    "task", ["open_night", "prepare", "infer", "grade", "audit", "publish", "shadow", "report", "unload_releases"]
+)
 def test_a_task_of_the_dag_calls_the_function_of_its_name(task: str) -> None:
     called = [ast.unparse(node.func) for node in ast.walk(FUNCTIONS[task]) if isinstance(node, ast.Call)]
 
