@@ -140,6 +140,7 @@ def start_triton(
     environment: Path = REPOSITORY / ".venv-triton",
     log: Path | None = None,
     ready_within_s: float = 120.0,
+    beside: Sequence[str] = (),
 ) -> Iterator[TritonPorts]:
     """Run a Triton on free ports until the block ends.
 
@@ -149,6 +150,7 @@ def start_triton(
         environment: Triton's Python environment.
         log: where its output goes; None is a file of its own that is removed when all went well.
         ready_within_s: how long it may take until its canary inference is answered.
+        beside: other releases to serve.
 
     Raises:
         StackError: it did not start; the message has the last lines of its log.
@@ -161,7 +163,7 @@ def start_triton(
             log = folder / "triton.log"
         ports = find_free_ports()
         repository = repository.absolute()
-        command = triton_command(environment, repository, release, ports)
+        command = triton_command(environment, repository, release, ports, beside)
         with log.open("ab") as output:
             server = subprocess.Popen(
                 [*_dies_with_its_parent(), *command.words],

@@ -1,4 +1,4 @@
-"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night"``.
+"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night|promotion"``.
 
 Each benchmark prints ratios of things measured in one run, alternating, because the machines are noisy.
 """
@@ -33,7 +33,7 @@ console = Console()
 def main() -> int:
     """Run the named benchmarks; the exit code is 0 whatever the figures are."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=["screen", "scale", "night"], default=["screen"])
+    parser.add_argument("names", nargs="*", choices=["screen", "scale", "night", "promotion"], default=["screen"])
     parser.add_argument("--photos", type=int, help="photos of the folder (screen: 500, scale: 20000, night: 5000)")
     parser.add_argument("--rounds", type=int, default=2, help="times that each side is run; the best counts")
     parser.add_argument("--without-ray", action="store_true")
@@ -41,7 +41,7 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     for name in arguments.names:
-        {"screen": screen, "scale": scale, "night": night}[name](arguments)
+        {"screen": screen, "scale": scale, "night": night, "promotion": promotion}[name](arguments)
     return 0
 
 
@@ -122,6 +122,17 @@ def night(arguments: argparse.Namespace) -> None:
     count = arguments.photos or 5_000
     figures = run_airflow_night(small_photos(arguments.scratch / f"small-{count}", count))
     table = Table("what", "value", title=f"a night of {count:,} small photos in Airflow, {datetime.now(UTC):%Y-%m-%d}")
+    for name, value in figures.items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+def promotion(arguments: argparse.Namespace) -> None:
+    """Releases that take over and are rolled back while requests go on."""
+    from tests.benchmarks.promotion_under_load import change_under_load
+
+    figures = change_under_load(arguments.scratch / "promotion", rounds=max(arguments.rounds, 2), requests=2_000)
+    table = Table("what", "value", title=f"promotion and rollback under load, {datetime.now(UTC):%Y-%m-%d}")
     for name, value in figures.items():
         table.add_row(name, value)
     console.print(table)
