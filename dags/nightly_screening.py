@@ -5,11 +5,11 @@ Grades the photos that were uploaded for a night, and earlier ones that no night
 `open_night` claims the keys and cuts them into batches; each batch is `prepare`d (fetch, decode, measure, judge) and
 then `infer`red by Triton, one batch while the next is prepared; `grade`, `audit`, `publish` and `report` follow once. Where
 a challenger runs as a shadow, it answers the published photos in `shadow`, without touching a grade; whatever becomes of it,
-the night goes on. At the end `unload_releases` frees Triton of releases that nobody needs any more.
+the night goes on. `monitor` compares the night with those before it, and emits the asset `screening_drift` when the photos
+or the answers have begun to differ. `unload_releases` frees Triton of releases that nobody needs any more.
 
 **May run twice.** Every task writes the same objects again; a night that was opened keeps exactly its keys, its release and
-its cut-offs. A failed
-audit stops the run before anything is published. Errors of the kind that waiting may mend are retried; wrong
+its cut-offs. A failed audit stops the run before anything is published. Errors of the kind that waiting may mend are retried; wrong
 credentials, a missing bucket or model, or a broken contract stop the run at once with one line that says why.
 
 **By hand:** trigger with `night` as `2026-11-20`; empty means the day on which the run was due. `release` grades with another
@@ -19,9 +19,25 @@ release than the night was graded with before, or than was in use when it ended.
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param, dag, get_current_context, task, task_group
+from airflow.sdk import (
+    Asset,
+    AssetAlias,
+    CronTriggerTimetable,
+    Metadata,
+    Param,
+    dag,
+    get_current_context,
+    task,
+    task_group,
+)
 from retries import RETRY_BY_CLASS
+
+DRIFT = Asset("screening_drift")
+"""Emitted when the photos or the networks' answers have changed, with the programmes and properties."""
+# Through an alias, so that a night without drift emits nothing.
+DRIFT_BEGAN = AssetAlias("screening_drift_began")
 
 
 @dag(
@@ -104,6 +120,15 @@ def nightly_screening() -> None:  # noqa: C901  # each task is a function in her
 
         tasks.report(run, tasks.open_context())
 
+    # The night is published by now: what fails here takes nothing of it back.
+    @task(outlets=[DRIFT_BEGAN])
+    def monitor(run: str) -> Any:
+        from screening import tasks
+
+        found = tasks.monitor(run, tasks.open_context()).to_dict()
+        if found["drift"]:
+            yield Metadata(DRIFT, extra=found, alias=DRIFT_BEGAN)
+
     @task
     def unload_releases(run: str) -> None:
         from screening import tasks
@@ -115,7 +140,7 @@ def nightly_screening() -> None:  # noqa: C901  # each task is a function in her
     run_id = opened["run_id"]  # type: ignore[index]  # an XComArg is indexed by the key of the XCom
     batches = screen_batch.partial(run=run_id).expand(batch=opened)
     published = batches >> grade(run_id) >> audit(run_id) >> publish(run_id)
-    published >> shadow(run_id) >> report(run_id) >> unload_releases(run_id)
+    published >> shadow(run_id) >> report(run_id) >> [monitor(run_id), unload_releases(run_id)]
 
 
 nightly_screening()

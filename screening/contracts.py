@@ -321,6 +321,15 @@ QUALITY = Contract(
         Column("hair_fraction", pa.float32(), "share that hairs cross", "0..1", low=0, high=1),
         Column("lesion_hair_fraction", pa.float32(), "share of the lesion that hairs cross", "0..1", low=0, high=1),
         Column("skin_brightness", pa.float32(), "median luma of the skin", "0..1", low=0, high=1),
+        Column(
+            "skin_ita_deg",
+            pa.float32(),
+            "individual typology angle of the skin beside the lesion, for statistics only; null without enough skin",
+            "degrees",
+            nullable=True,
+            low=-90,
+            high=90,
+        ),
         Column("clipped_dark_fraction", pa.float32(), "share that is black", "0..1", low=0, high=1),
         Column("clipped_bright_fraction", pa.float32(), "share that is white", "0..1", low=0, high=1),
         Column("lesion_glare_fraction", pa.float32(), "share of the lesion that is white", "0..1", low=0, high=1),
@@ -732,4 +741,89 @@ VETTED_PHOTOS = Contract(
             words=("not_settled", "no_consent", "withdrawn", "unusable_photo", "no_working_copy"),
         ),
     ),
+)
+
+_OF_A_NIGHT = (
+    Column("programme", _TEXT, "who uploaded"),
+    Column("night", pa.date32(), "the night"),
+    Column("claimed_at_utc", _TIME, "when the night claimed its uploads: it knows of no night that was claimed later"),
+)
+
+
+def _expected(name: str, description: str) -> tuple[Column, Column]:
+    return (
+        Column(f"expected_{name}", _P, f"expected number of {description}: sum of probabilities", low=0),
+        Column(f"expected_{name}_variance", _P, "its variance, photos being independent: sum of p(1 - p)", low=0),
+    )
+
+
+NIGHT_FIGURES = Contract(
+    "night_figures",
+    ("programme", "night", "group_kind", "group"),
+    (
+        *_OF_A_NIGHT,
+        Column("release", _TEXT, "the release that graded"),
+        Column(
+            "group_kind", _TEXT, "what the photos are told apart by", words=("all", "age", "sex", "skin", "skin_as_lit")
+        ),
+        Column("group", _TEXT, "the group; `unknown` where it is not recorded"),
+        Column("photos", pa.int32(), "listed, without duplicates: graded + refused + failed", low=0),
+        Column("graded", pa.int32(), "with a grade", low=0),
+        Column("refused", pa.int32(), "by the quality filters, or no photo that can be read", low=0),
+        Column("failed", pa.int32(), "lost before they could be judged", low=0),
+        Column("flagged", pa.int32(), "graded, and marked", low=0),
+        *(Column(str(grade), pa.int32(), "photos of this grade", low=0) for grade in GRADES),
+        *_expected("dangerous", "dangerous lesions among the graded photos"),
+        *_expected("dangerous_found", "those of them that were graded dangerous"),
+        *_expected("dangerous_sent", "those of them that were graded dangerous or high risk"),
+        *_expected("at_risk", "dangerous and high-risk lesions"),
+        *_expected("at_risk_sent", "those of them that were graded dangerous or high risk"),
+    ),
+)
+
+CONTROL_CHARTS = Contract(
+    "control_charts",
+    ("programme", "night", "chart"),
+    (
+        *_OF_A_NIGHT,
+        Column("chart", _TEXT, "which share", words=("dangerous", "high_risk", "referred", "refused", "flagged")),
+        Column("regime", _TEXT, "release and cut-offs under which shares can be compared"),
+        Column("events", pa.int32(), "photos or people with the property", low=0),
+        Column("of", pa.int32(), "photos or people in all", low=0),
+        Column("state", _TEXT, "", words=("no_photos", "learning", "in_control", "above", "below")),
+        Column("baseline_nights", pa.int16(), "earlier nights that the level rests on", low=0),
+        _probability("level", "share in the earlier nights; null while learning", nullable=True),
+        _probability("low", "share below which the night alarms by itself", nullable=True),
+        _probability("high", "share above which the night alarms by itself", nullable=True),
+        Column("score", _P, "tail probability of the night as a normal score", "deviations", nullable=True),
+        Column("mean_score", _P, "exponentially weighted mean of the scores", "deviations", nullable=True),
+        Column("since", pa.date32(), "first night of the alarm that stands; null without one", nullable=True),
+    ),
+)
+
+DRIFT = Contract(
+    "drift",
+    ("programme", "night", "property"),
+    (
+        *_OF_A_NIGHT,
+        Column("property", _TEXT, "column of `quality` or `grades`, or `answers` of the members"),
+        Column("regime", _TEXT, "filters or release under which the values can be compared"),
+        Column("photos", pa.int32(), "photos of the night that have a value", low=0),
+        Column("values", pa.list_(_P), "mean over the photos of what they are compared by; empty without photos"),
+        Column("state", _TEXT, "", words=("learning", "too_few", "steady", "drift")),
+        _probability("p_value", "that nights alike differ so much; null unless tested", nullable=True),
+        Column("effect", _P, "how large the difference is; null unless tested", nullable=True, low=0),
+        Column("at", _P, "value at which the shares differ most", nullable=True),
+        _probability("share_before", "share of the photos of the reference up to that value", nullable=True),
+        _probability("share_now", "share of the photos of the last nights up to that value", nullable=True),
+        Column("reference_from", pa.date32(), "first night of the reference", nullable=True),
+        Column("reference_to", pa.date32(), "last night of the reference", nullable=True),
+        Column("since", pa.date32(), "first night of the drift that stands; null without one", nullable=True),
+    ),
+)
+
+DRIFT_REFERENCE = Contract(
+    "drift_reference",
+    ("property", "night"),
+    tuple(c for c in DRIFT.columns if c.name in ("night", "claimed_at_utc", "property", "photos", "values")),
 )

@@ -188,3 +188,42 @@ FILTERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What a person can rate in a photo, and the cut-offs that should agree with it: to flag, and to refuse where it may."""
+
+
+@dataclass(frozen=True)
+class MonitoringLimits:
+    """When the nights of a programme are said to have changed. Source of the numbers without one: docs/decisions/0022."""
+
+    window_nights: int = 60
+    """Nights back that make the level of a control chart; those with an alarm do not count."""
+    chart_learning_nights: int = 14
+    """Nights with photos before a chart has limits: two whole weeks."""
+    chart_weight: float = 0.2
+    """Of the newest night in the exponentially weighted mean (Lucas and Saccucci 1990: 0.05 to 0.25)."""
+    chart_night: float = 3.3
+    """Score of a night that alarms by itself."""
+    chart_lasting: float = 2.8
+    """Standard deviations of the weighted mean that alarm."""
+    chart_spread_doubt: float = 0.2
+    """One-sided doubt at which the over-dispersion of the earlier nights is taken."""
+
+    drift_reference_nights: int = 28
+    """Nights that the photos are compared with, the first ones: four whole weeks."""
+    drift_reference_photos: int = 300
+    """Photos that they must have together: a share is then known to within 6 %."""
+    drift_window_nights: int = 7
+    """Latest nights that are compared with them: a whole week."""
+    drift_fewest_nights: int = 5
+    """Of the latest nights: 33 nights can be split into 28 and 5 in 237,336 ways, enough for the chance below."""
+    drift_fewest_photos: int = 50
+    drift_most_photos: int = 100
+    """A night counts by its photos up to so many: one large upload is not a change of a programme."""
+    drift_chance_a_year: float = 0.5
+    """Expected false alarms of a programme in a year of nights, over all properties together."""
+    drift_least_gap: float = 0.1
+    """Smallest gap between two distributions that is worth a word: one photo in ten lies elsewhere."""
+    drift_least_explained: float = 0.01
+    """Smallest part of the variance of the answers that before-and-now explains: `small`, Cohen 1988."""
+
+
+MONITORING = MonitoringLimits()

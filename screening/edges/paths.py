@@ -7,6 +7,7 @@ name of a folder, so that nothing an uploader writes can leave its place.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -164,6 +165,22 @@ def review_state(name: str) -> str:
 def corpus_photo(photo_id: str) -> str:
     """Key of a photo of the corpus: its working copy, kept for as long as the person's consent stands."""
     return f"corpus/photos/{photo_id}.jpg"
+
+
+def drift_reference(programme: str, kind: str, regime: str) -> str:
+    """Key of the nights that a programme's photos, or the answers to them, are compared with."""
+    digest = hashlib.sha256(regime.encode()).hexdigest()[:16]
+    return f"monitoring/references/programme={quote(programme, safe='')}/{kind}-{digest}.parquet"
+
+
+def accepted_level_prefix(programme: str) -> str:
+    """Prefix of the nights from which on a person says that a programme's photos are rightly others."""
+    return f"monitoring/accepted/programme={quote(programme, safe='')}/"
+
+
+def accepted_level(programme: str, night: date) -> str:
+    """Key of one such word."""
+    return f"{accepted_level_prefix(programme)}night={night.isoformat()}.json"
 
 
 def run_prefix(run_id: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from screening.contracts import Contract, check_table
 from screening.edges.store import Store
-from screening.errors import ContractError
+from screening.errors import ContractError, MissingObjectError
 
 CHUNK_ROWS = 50_000
 """Rows in a row group that is written, and at most in a chunk that is read: some 10 MB of the ledger."""
@@ -53,6 +54,36 @@ def read_table(store: Store, key: str, contract: Contract | Callable[[Sequence[s
             return check_table(file.read(), found)
         except (pa.ArrowException, OSError) as error:
             raise _broken(key) from error
+
+
+def read_tables(store: Store, keys: Sequence[str], contract: Contract, *, at_once: int = 8) -> pa.Table:
+    """Read several small objects of one table as one, in the order of the keys, and check them together.
+
+    Objects that are not there are left out. A key of the contract may stand only once in all of them.
+
+    Args:
+        store: where the objects are.
+        keys: of the objects.
+        contract: of the table, of all objects together.
+        at_once: objects that are fetched at once.
+
+    Raises:
+        ContractError: one is no Parquet, or the rows break the contract.
+    """
+
+    def read(key: str) -> pa.Table | None:
+        try:
+            with _opened(store, key) as file:
+                _check_columns(file.schema_arrow, contract)
+                return file.read()
+        except MissingObjectError:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            raise _broken(key) from error
+
+    with ThreadPoolExecutor(at_once, thread_name_prefix="tables") as pool:
+        found = [table for table in pool.map(read, keys) if table is not None]
+    return check_table(pa.concat_tables([contract.schema.empty_table(), *found]).combine_chunks(), contract)
 
 
 def iter_table(store: Store, key: str, contract: Contract, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -207,6 +207,72 @@ def timeline(lanes: Sequence[Lane], *, width: int, until: float, ticks: Sequence
     return _close(svg)
 
 
+@dataclass(frozen=True)
+class ChartNight:
+    """A night of a control chart, in shares of 0..1; None where there is no photo, or no limit yet."""
+
+    label: str
+    share: float | None
+    level: float | None = None
+    low: float | None = None
+    high: float | None = None
+    is_alarm: bool = False
+
+
+def control_chart(nights: Sequence[ChartNight], *, width: int = 300, height: int = 128) -> Markup:
+    """The shares of the nights, from left to right, on the band of what earlier nights lead to expect."""
+    foot, head, left = 16, 6, 34
+    step = (width - left - 6) / max(len(nights) - 1, 1)
+    top = min(max([0.02, *(v * 1.1 for n in nights for v in (n.share, n.high) if v is not None)]), 1.0)
+    svg = [_open(width, height, f"{len(nights)} nights, {sum(night.is_alarm for night in nights)} with an alarm")]
+
+    def x_of(place: int) -> float:
+        return left + place * step
+
+    def y_of(share: float) -> float:
+        return head + (height - foot - head) * (1.0 - min(share / top, 1.0))
+
+    svg.extend(
+        f'<rect x="{x_of(i) - step / 2:.1f}" y="{y_of(n.high):.1f}" width="{step + 0.3:.1f}" '
+        f'height="{max(y_of(n.low) - y_of(n.high), 0.5):.1f}" fill="#e3ecec"/>'
+        for i, n in enumerate(nights)
+        if n.low is not None and n.high is not None
+    )
+    levels = [(x_of(i), y_of(n.level)) for i, n in enumerate(nights) if n.level is not None]
+    shown = [(x_of(i), y_of(n.share), n.is_alarm) for i, n in enumerate(nights) if n.share is not None]
+    svg.append(f'<polyline points="{_points(levels)}" fill="none" stroke="#2b7a78" stroke-dasharray="3 3"/>')
+    svg.append(f'<polyline points="{_points([s[:2] for s in shown])}" fill="none" stroke="#8a8f98"/>')
+    for x, y, is_alarm in shown:
+        radius, colour = (4.0, GRADE_COLOURS["dangerous"]) if is_alarm else (1.8, INK)
+        svg.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}"/>')
+    svg.append(f'<line x1="{left}" x2="{width}" y1="{height - foot}" y2="{height - foot}" stroke="{INK}"/>')
+    ends = [(left, "start", nights[0].label), (width, "end", nights[-1].label)] if nights else []
+    for x, y, anchor, text in (
+        (left - 5, head + 8, "end", f"{100 * top:.0f} %"),
+        (left - 5, height - foot, "end", "0 %"),
+        *((x, height - 3, anchor, text) for x, anchor, text in ends),
+    ):
+        svg.append(f'<text x="{x}" y="{y}" font-size="10" fill="{FAINT}" text-anchor="{anchor}">{escape(text)}</text>')
+    return _close(svg)
+
+
+def _points(places: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def interval_bar(value: float, low: float, high: float, *, width: int = 110, height: int = 12) -> Markup:
+    """A share of 0..1 as a dot on a line from one end of its interval to the other."""
+    y = height / 2
+    return _close(
+        [
+            _open(width, height, f"{value:.0%}, 95 % interval {low:.0%} to {high:.0%}"),
+            f'<line x2="{width}" y1="{y}" y2="{y}" stroke="#e3e7ea" stroke-width="6"/>',
+            f'<line x1="{low * width:.1f}" x2="{high * width:.1f}" y1="{y}" y2="{y}" stroke="#2b7a78" stroke-width="3"/>',
+            f'<circle cx="{value * width:.1f}" cy="{y}" r="4" fill="{INK}"/>',
+        ]
+    )
+
+
 def _open(width: int, height: int, words: str) -> str:
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '

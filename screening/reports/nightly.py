@@ -78,46 +78,51 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
     """
     photos, quality, grades = tables["photos"], tables["quality"], tables["grades"]
     speed = _speed(timings, accounting.listed)
-    page: str = _template().render(
-        night=night,
-        accounting=accounting,
-        audit=AuditResult(**audit),
-        audit_rows=AUDIT_ROWS,
-        release=release,
-        cutoffs=cutoffs,
-        quality_cutoffs=_only_value(quality, "cutoffs_version"),
-        quality_mode=_only_value(quality, "quality_mode"),
-        code_revision=code_revision,
-        earlier_code_revision=earlier_code_revision,
-        shadow=shadow,
-        taxonomy=classes.taxonomy,
-        people=_people(tables["referrals"], photos),
-        flagged=_count_where(grades, "verdict", Verdict.FLAGGED),
-        warned=[(WARNINGS[code], number) for code, number in _warned(grades)],
-        tells_outliers=release.tells_outliers,
-        urgent=_urgent(tables, RiskGrade.DANGEROUS, URGENT_ROWS, classes.taxonomy, cutoffs),
-        high_risk=_urgent(tables, RiskGrade.HIGH_RISK, HIGH_RISK_ROWS, classes.taxonomy, cutoffs),
-        outcome_bar=figures.stacked_bar(_outcome_parts(accounting), width=960, height=34, numbers=True),
-        grade_bar=figures.stacked_bar(_grade_parts(accounting), width=960, height=34, numbers=True),
-        outcome_parts=_outcome_parts(accounting),
-        grade_parts=_grade_parts(accounting),
-        verdict_colours=VERDICT_COLOURS,
-        grade_colours=GRADE_COLOURS,
-        programmes=_programmes(photos, grades),
-        diseases=_diseases(grades, classes),
-        reasons=_reasons(photos, quality),
-        same_pictures=_same_pictures(photos),
-        measures=list(_measures(quality, quality_cutoffs or QualityCutoffs())),
-        manifest=_manifest_groups(tables["manifest_issues"]),
-        speed=speed,
-        members=_members(tables["predictions"], release),
-        words=GRADE_WORDS,
+    page: str = (
+        page_environment()
+        .get_template("nightly.html.j2")
+        .render(
+            night=night,
+            accounting=accounting,
+            audit=AuditResult(**audit),
+            audit_rows=AUDIT_ROWS,
+            release=release,
+            cutoffs=cutoffs,
+            quality_cutoffs=_only_value(quality, "cutoffs_version"),
+            quality_mode=_only_value(quality, "quality_mode"),
+            code_revision=code_revision,
+            earlier_code_revision=earlier_code_revision,
+            shadow=shadow,
+            taxonomy=classes.taxonomy,
+            people=_people(tables["referrals"], photos),
+            flagged=_count_where(grades, "verdict", Verdict.FLAGGED),
+            warned=[(WARNINGS[code], number) for code, number in _warned(grades)],
+            tells_outliers=release.tells_outliers,
+            urgent=_urgent(tables, RiskGrade.DANGEROUS, URGENT_ROWS, classes.taxonomy, cutoffs),
+            high_risk=_urgent(tables, RiskGrade.HIGH_RISK, HIGH_RISK_ROWS, classes.taxonomy, cutoffs),
+            outcome_bar=figures.stacked_bar(_outcome_parts(accounting), width=960, height=34, numbers=True),
+            grade_bar=figures.stacked_bar(_grade_parts(accounting), width=960, height=34, numbers=True),
+            outcome_parts=_outcome_parts(accounting),
+            grade_parts=_grade_parts(accounting),
+            verdict_colours=VERDICT_COLOURS,
+            grade_colours=GRADE_COLOURS,
+            programmes=_programmes(photos, grades),
+            diseases=_diseases(grades, classes),
+            reasons=_reasons(photos, quality),
+            same_pictures=_same_pictures(photos),
+            measures=list(_measures(quality, quality_cutoffs or QualityCutoffs())),
+            manifest=_manifest_groups(tables["manifest_issues"]),
+            speed=speed,
+            members=_members(tables["predictions"], release),
+            words=GRADE_WORDS,
+        )
     )
     return page
 
 
 @cache
-def _template() -> Any:
+def page_environment() -> Environment:
+    """Templates of the reports, with their filters."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -133,7 +138,7 @@ def _template() -> Any:
         "day_month": _day_month,
         "duration": _duration,
     }
-    return environment.get_template("nightly.html.j2")
+    return environment
 
 
 def _number(value: float) -> str:
@@ -339,7 +344,7 @@ def _same_pictures(photos: pa.Table) -> Row:
 
 
 @dataclass(frozen=True)
-class _Measure:
+class ShownMeasure:
     """How a measure is shown; ``is_share`` as percent."""
 
     title: str
@@ -348,24 +353,24 @@ class _Measure:
     marks: tuple[Mark, ...] = ()
 
 
-def _shown_measures(limits: QualityCutoffs) -> dict[str, _Measure]:
+def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
     """Plain words and cut-offs of the measures, by column; a measure that is not here is shown as its contract says."""
     refuse, flag = "refuse", "flag"
     return {
-        "blur_score": _Measure(
+        "blur_score": ShownMeasure(
             "Blur",
             "log odds of a blurred lesion; more is worse",
             False,
             (Mark(refuse, limits.refuse_blur), Mark(flag, limits.flag_blur)),
         ),
-        "motion_share": _Measure("Motion in the blur", "less is out of focus, more is moved", True),
-        "detail_grey_levels": _Measure(
+        "motion_share": ShownMeasure("Motion in the blur", "less is out of focus, more is moved", True),
+        "detail_grey_levels": ShownMeasure(
             "Contrast", "grey levels; less shows nothing", False, (Mark(refuse, limits.refuse_detail_below),)
         ),
-        "lesion_certainty": _Measure(
+        "lesion_certainty": ShownMeasure(
             "The lesion stands out", "less may be no lesion", True, (Mark(flag, limits.flag_certainty_below),)
         ),
-        "lesion_diameter_px": _Measure(
+        "lesion_diameter_px": ShownMeasure(
             "Size of the lesion",
             "diameter in px of 256; less is too far away",
             False,
@@ -375,42 +380,49 @@ def _shown_measures(limits: QualityCutoffs) -> dict[str, _Measure]:
                 Mark(flag, limits.flag_diameter_from),
             ),
         ),
-        "lesion_offset": _Measure(
+        "lesion_offset": ShownMeasure(
             "Lesion off centre", "0 is the middle, 1 the rim", False, (Mark(flag, limits.flag_offset),)
         ),
-        "lesion_rim_fraction": _Measure(
+        "lesion_rim_fraction": ShownMeasure(
             "Lesion at the edge", "share of the photo's rim; more is cut off", True, (Mark(flag, limits.flag_rim),)
         ),
-        "skin_fraction": _Measure(
+        "skin_fraction": ShownMeasure(
             "Skin", "share of the photo; less shows no skin", True, (Mark(refuse, limits.refuse_skin_below),)
         ),
-        "border_skin_fraction": _Measure(
+        "border_skin_fraction": ShownMeasure(
             "Skin at the border", "share of the outer eighth", True, (Mark(flag, limits.flag_border_skin_below),)
         ),
-        "dye_certainty": _Measure("Ink or dye", "probability that there is any", True, (Mark(flag, limits.flag_dye),)),
-        "dye_fraction": _Measure("Ink or dye, area", "share of the photo", True),
-        "lesion_dye_fraction": _Measure(
+        "dye_certainty": ShownMeasure(
+            "Ink or dye", "probability that there is any", True, (Mark(flag, limits.flag_dye),)
+        ),
+        "dye_fraction": ShownMeasure("Ink or dye, area", "share of the photo", True),
+        "lesion_dye_fraction": ShownMeasure(
             "Ink or dye on the lesion", "share of the lesion", True, (Mark(flag, limits.flag_lesion_dye),)
         ),
-        "hair_fraction": _Measure("Hair", "share of the photo that hairs cross", True, (Mark(flag, limits.flag_hair),)),
-        "lesion_hair_fraction": _Measure(
+        "hair_fraction": ShownMeasure(
+            "Hair", "share of the photo that hairs cross", True, (Mark(flag, limits.flag_hair),)
+        ),
+        "lesion_hair_fraction": ShownMeasure(
             "Hair over the lesion", "share of the lesion", True, (Mark(refuse, limits.refuse_hair),)
         ),
-        "skin_brightness": _Measure(
+        "skin_brightness": ShownMeasure(
             "Brightness of the skin",
             "0 % is black, 100 % is white",
             True,
             (Mark(refuse, limits.refuse_brightness_below), Mark(flag, limits.flag_brightness_below)),
         ),
-        "clipped_dark_fraction": _Measure("Black pixels", "share of the photo", True),
-        "clipped_bright_fraction": _Measure(
+        "skin_ita_deg": ShownMeasure(
+            "Lightness of the skin", "individual typology angle in degrees, as lit; more is lighter", False
+        ),
+        "clipped_dark_fraction": ShownMeasure("Black pixels", "share of the photo", True),
+        "clipped_bright_fraction": ShownMeasure(
             "White pixels",
             "share of the photo; more is glare",
             True,
             (Mark(flag, limits.flag_clipped_bright), Mark(refuse, limits.refuse_clipped_bright)),
         ),
-        "lesion_glare_fraction": _Measure("Glare on the lesion", "share of the lesion that is white", True),
-        "short_side_px": _Measure(
+        "lesion_glare_fraction": ShownMeasure("Glare on the lesion", "share of the lesion that is white", True),
+        "short_side_px": ShownMeasure(
             "Shorter side",
             "pixels, as uploaded",
             False,
@@ -421,7 +433,7 @@ def _shown_measures(limits: QualityCutoffs) -> dict[str, _Measure]:
 
 def _measures(quality: pa.Table, cutoffs: QualityCutoffs) -> Iterator[Row]:
     """A histogram for every measure of the contract, so that a new measure shows itself."""
-    shown = _shown_measures(cutoffs)
+    shown = shown_measures(cutoffs)
     # Rows that an earlier run of the night left may have been judged by others.
     is_current = _only_value(quality, "cutoffs_version") == cutoffs.version
     verdicts = quality["verdict"].to_numpy()
@@ -432,7 +444,7 @@ def _measures(quality: pa.Table, cutoffs: QualityCutoffs) -> Iterator[Row]:
         there = ~np.isnan(values)
         if not there.any():
             continue
-        measure = shown.get(column.name, _Measure(_words(column.name), column.description, column.unit == "0..1"))
+        measure = shown.get(column.name, ShownMeasure(_words(column.name), column.description, column.unit == "0..1"))
         scale = 100.0 if measure.is_share else 1.0
         series = [(str(v), VERDICT_COLOURS[v], values[there & (verdicts == str(v))] * scale) for v in Verdict]
         marks = [Mark(mark.label, mark.at * scale) for mark in measure.marks] if is_current else []

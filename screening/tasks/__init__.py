@@ -14,6 +14,7 @@ from screening.tasks.intake_decisions import (
     report_intake,
     run_intake,
 )
+from screening.tasks.monitor import monitor
 from screening.tasks.open_night import open_night
 from screening.tasks.prepare import prepare
 from screening.tasks.promotion import promote, reject, rollback
@@ -37,6 +38,7 @@ __all__ = [
     "grade",
     "infer",
     "install_release",
+    "monitor",
     "open_context",
     "open_night",
     "prepare",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 
+from screening.errors import ScreeningError
 from screening.stages.accounting import Accounting
 from screening.stages.audit import load_great_expectations
 from screening.tasks.audit import audit
 from screening.tasks.context import NightContext
 from screening.tasks.grade import grade
 from screening.tasks.infer import infer
+from screening.tasks.monitor import monitor
 from screening.tasks.open_night import open_night
 from screening.tasks.parallel import map_windowed
 from screening.tasks.prepare import prepare
@@ -21,6 +24,8 @@ from screening.tasks.publish import publish
 from screening.tasks.report import report
 from screening.tasks.shadow import shadow
 from screening.tasks.unload_releases import unload_releases
+
+log = logging.getLogger(__name__)
 
 
 def run_night(
@@ -63,5 +68,10 @@ def run_night(
     shadow(plan.run_id, context)
     on_progress("report", plan.photos, plan.photos)
     accounting = report(plan.run_id, context)
+    on_progress("monitor", plan.photos, plan.photos)
+    try:
+        monitor(plan.run_id, context)
+    except ScreeningError as error:  # the night is out: its grades and referrals stand
+        log.error("monitor run=%s failed, the night is published all the same: %s", plan.run_id, error)
     unload_releases(plan.run_id, context)
     return plan.run_id, accounting

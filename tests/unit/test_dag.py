@@ -14,6 +14,18 @@ from screening.errors import RetryError, StopError
 ROOT = Path(__file__).parents[2]
 DAG_FILE = ROOT / "dags" / "nightly_screening.py"
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.ScreeningError)]
+NIGHT = (
+    "open_night",
+    "prepare",
+    "infer",
+    "grade",
+    "audit",
+    "publish",
+    "shadow",
+    "report",
+    "monitor",
+    "unload_releases",
+)
 FUNCTIONS = {node.name: node for node in ast.walk(ast.parse(DAG_FILE.read_text())) if isinstance(node, ast.FunctionDef)}
 
 
@@ -48,12 +60,14 @@ def test_a_night_goes_from_the_uploads_to_the_report(dag: dict[str, Any]) -> Non
         "publish": {"audit"},
         "shadow": {"publish"},
         "report": {"shadow"},
+        "monitor": {"report"},
         "unload_releases": {"report"},
     }
 
 
 def test_everything_waits_for_the_night_to_be_opened(dag: dict[str, Any]) -> None:
-    assert [name for name, task in dag["tasks"].items() if "open_night" not in task["upstream"]] == ["open_night"]
+    without = [name for name, task in dag["tasks"].items() if "open_night" not in task["upstream"]]
+    assert without == ["open_night"]
 
 
 def test_a_batch_costs_at_most_two_tasks_and_a_night_at_most_eight_beside(dag: dict[str, Any]) -> None:
@@ -69,6 +83,16 @@ def test_a_batch_is_inferred_while_the_next_is_prepared(dag: dict[str, Any]) -> 
         "screen_batch.prepare",
         "screen_batch.infer",
     }
+
+
+def test_only_the_monitoring_tells_of_drift_and_only_when_it_finds_some(dag: dict[str, Any]) -> None:
+    # An alias: the asset itself is named in the task, where there is drift.
+    assert {name: task["outlets"] for name, task in dag["tasks"].items() if task["outlets"]} == {
+        "monitor": ["screening_drift_began"]
+    }
+    [condition] = [node for node in ast.walk(FUNCTIONS["monitor"]) if isinstance(node, ast.If)]
+    assert ast.unparse(condition.test) == "found['drift']"
+    assert "Metadata(DRIFT" in ast.unparse(condition)
 
 
 def test_an_empty_night_is_graded_like_any_other(dag: dict[str, Any]) -> None:
@@ -131,7 +155,7 @@ def test_the_release_of_a_night_may_be_named_in_the_form(dag: dict[str, Any]) ->
 
 def test_the_page_in_airflow_says_what_the_file_says(dag: dict[str, Any]) -> None:
     assert dag["doc_md"] == dag["module_doc"]
-    for task in ("open_night", "prepare", "infer", "grade", "audit", "publish", "shadow", "report", "unload_releases"):
+    for task in NIGHT:
         assert f"`{task}`" in dag["doc_md"]
 
 
@@ -144,10 +168,9 @@ def test_parsing_the_file_loads_none_of_the_heavy_libraries(dag: dict[str, Any])
     assert ours <= {"screening", "screening.errors"}
 
 
-@pytest.mark.parametrize(
-    "task", ["open_night", "prepare", "infer", "grade", "audit", "publish", "shadow", "report", "unload_releases"]
-)
+@pytest.mark.parametrize("task", NIGHT)
 def test_a_task_of_the_dag_calls_the_function_of_its_name(task: str) -> None:
     called = [ast.unparse(node.func) for node in ast.walk(FUNCTIONS[task]) if isinstance(node, ast.Call)]
+    plain = [name for name in called if name.startswith("tasks.") and "(" not in name]
 
-    assert [name for name in called if name.startswith("tasks.")] == [f"tasks.{task}", "tasks.open_context"]
+    assert plain == [f"tasks.{task}", "tasks.open_context"]

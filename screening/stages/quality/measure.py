@@ -16,6 +16,7 @@ from screening.stages.pixels import MODEL_SIDE, DecodedPhoto, shrink
 from screening.stages.quality.blur import blur_features, blur_probabilities
 from screening.stages.quality.regions import CELLS, around, at_size_of, find_regions
 from screening.stages.quality.skin_colour import find_skin_colour
+from screening.stages.quality.skin_tone import measure_ita_deg
 
 DETAIL_LONG_SIDE = 512
 """Pixels of the view in which blur is measured."""
@@ -64,6 +65,8 @@ class QualityMeasures:
     """Share of the lesion and what is close to it that hairs cross, 0..1."""
     skin_brightness: float
     """Median luma of the skin, of the whole frame when there is none, 0..1."""
+    skin_ita_deg: float | None
+    """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
     clipped_dark_fraction: float
     """Share of the frame that is black, 0..1; a dermoscope's corners count."""
     clipped_bright_fraction: float
@@ -85,6 +88,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
     sharp, defocus, motion = blur_probabilities(blur_features(grey, lesion))
     is_white = small >= _WHITE_LEVEL
     skin_luma = small[at_size_of(skin, small)]
+    bare_skin = skin & ~around(lesion, _HAIR_CELLS) & ~ink & ~hair
     return QualityMeasures(
         blur_score=float(np.log((defocus + motion + _TINY) / (sharp + _TINY))),
         motion_share=float(motion / (defocus + motion + _TINY)),
@@ -101,6 +105,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         hair_fraction=_share(hair),
         lesion_hair_fraction=_share(hair[around(lesion, _HAIR_CELLS)]),
         skin_brightness=float(np.median(skin_luma if skin_luma.size else small)) / 255.0,
+        skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(view, bare_skin),
         clipped_dark_fraction=_share(small <= _BLACK_LEVEL),
         clipped_bright_fraction=_share(is_white),
         lesion_glare_fraction=_share(is_white[at_size_of(lesion, small)]),

@@ -1,0 +1,1 @@
+"""Watch over the nights: what changed, since when, and whether by more than chance. No night looks at a later one."""
