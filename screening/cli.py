@@ -9,6 +9,7 @@ import secrets
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -23,11 +24,21 @@ from rich.table import Table
 from infra.local.errors import StackError
 from screening.corpus_cli import app as corpus_app
 from screening.cutoffs_cli import cutoffs_app
-from screening.errors import MissingError, ModelServerUnavailableError, ScreeningError, SettingsError
+from screening.errors import (
+    EXIT_RETRY,
+    EXIT_STOP,
+    EXIT_UNFORESEEN,
+    MissingError,
+    ModelServerUnavailableError,
+    RetryError,
+    ScreeningError,
+    SettingsError,
+)
 from screening.evaluate_cli import evaluate
 from screening.quality_cli import app as quality_app
 from screening.recipes_cli import app as recipes_app
 from screening.release_cli import release_app
+from screening.retrain_cli import app as retrain_app
 from screening.review_cli import app as review_app
 from screening.review_cli import withdraw
 from screening.settings import ENV_FILE_VARIABLE, PREFIX, Settings, load_settings
@@ -39,6 +50,7 @@ app = typer.Typer(
 app.add_typer(quality_app, name="quality")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(retrain_app, name="retrain")
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""
@@ -50,12 +62,15 @@ _OWN_FOLDERS = ("tables", "runs", "reports")
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line on stderr and exit code 1, without a traceback."""
+    """Run the command; an error of ours is one line on stderr, without a traceback. Exit codes: ``screening/errors.py``."""
     try:
         app()
     except (ScreeningError, StackError) as error:
         print_error(error)
-        sys.exit(1)
+        sys.exit(EXIT_RETRY if isinstance(error, RetryError) else EXIT_STOP)
+    except Exception:  # noqa: BLE001  # nobody foresaw it: the traceback is for whoever mends it
+        traceback.print_exc()
+        sys.exit(EXIT_UNFORESEEN)
 
 
 def print_error(error: Exception) -> None:

@@ -6,6 +6,10 @@ Each takes one message, so that it survives pickling; the message names the phot
 found and what was expected, and never a patient.
 """
 
+EXIT_STOP, EXIT_UNFORESEEN, EXIT_RETRY = 1, 70, 75
+"""What the command line ends with after a StopError, an error that nobody foresaw, and a RetryError (the last two as in
+BSD's sysexits.h), so that whoever started it knows what an exception would have told."""
+
 
 class ScreeningError(Exception):
     """Base of every error this package raises on purpose."""
@@ -61,6 +65,10 @@ class StoreUnavailableError(RetryError):
 
 class ModelServerUnavailableError(RetryError):
     """Triton did not answer, or its canary inference failed."""
+
+
+class ProcessEndedError(RetryError):
+    """A process of ours was ended from outside, e.g. for want of memory: what it had finished is kept."""
 
 
 class PhotoError(ScreeningError):

@@ -76,6 +76,23 @@ class Settings(BaseSettings):
         default="UTC", description="zone of a capture time that a camera wrote without an offset"
     )
 
+    training_python: str | None = Field(
+        default=None, description="Python of the environment that holds torch, where retraining runs"
+    )
+    training_folder: str = Field(
+        default="work/training",
+        description="a folder for each retraining; its folder `weights` holds the networks of ImageNet",
+    )
+    base_corpus: str | None = Field(
+        default=None, description="folder of published photos to learn from, with the table of `screening corpus build`"
+    )
+    gate_rules: str | None = Field(
+        default=None, description="file of a site's own margins for a new release (YAML); empty: the project's"
+    )
+    approvers: str | None = Field(
+        default=None, description="who may approve a new release, by Airflow's names with commas; empty: any operator"
+    )
+
     pseudonym_key: SecretStr | None = Field(
         default=None, min_length=32, description="key of the pseudonyms (HMAC); at least 32 characters"
     )

@@ -109,6 +109,16 @@ WITHDRAWN = "review/withdrawn.json"
 """Who withdrew, their photos, and the snapshots of the corpus that held them."""
 
 
+def snapshot(snapshot_id: str) -> str:
+    """Key of the corpus as a retraining found it; ids begin with the day, so that the newest is the last."""
+    return f"{CORPUS_SNAPSHOTS_PREFIX}{snapshot_id}.parquet"
+
+
+def training(run_id: str, name: str) -> str:
+    """Key of a file that a retraining leaves for people, and for the release that came of it."""
+    return f"training/{_folder_name(run_id)}/{name}"
+
+
 def decision(recorded: date, photo_id: str, decision_id: str) -> str:
     """Key of one decision: by day, so that a day that is over never changes and need not be listed again."""
     return f"{DECISIONS_PREFIX}{recorded.isoformat()}/{photo_id}-{decision_id}.json"

@@ -17,6 +17,9 @@ from typing import Any
 from screening.contracts import EVERYBODY, GRADES
 from screening.errors import ContractError, MissingError
 
+SPLIT_FILE = "split.parquet"
+"""Beside release.json: the side of every photo that the release or one before it knew."""
+
 _NAME = re.compile(r"r[0-9]{4,}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The name of a folder in the repository, and part of a path: nothing that leads elsewhere.
@@ -105,6 +108,33 @@ def load_release(model_repository: str, name: str | None) -> Release:
 def taxonomy_file(model_repository: str, release: Release) -> Path:
     """The tree of diseases that the release was frozen with; ``taxonomy_version`` is the digest of this very file."""
     return _folder(model_repository, release.name) / "taxonomy.yaml"
+
+
+def split_file(model_repository: str, release: Release) -> Path:
+    """The sides of the photos that the release was made with; releases from elsewhere may lack it."""
+    return _folder(model_repository, release.name) / SPLIT_FILE
+
+
+def weights_file(model_repository: str, release: Release, member: str) -> tuple[Path, str | None]:
+    """The weights that later members may start from, and their SHA-256 where the release tells it.
+
+    Args:
+        model_repository: where the release is.
+        release: which.
+        member: name of one of its members, with or without the release's name behind it.
+
+    Raises:
+        MissingError: the release has no such member.
+    """
+    found = next((m for m in release.members if m.name in (member, f"{member}_{release.name}")), None)
+    if found is None:
+        names = ", ".join(m.name for m in release.members)
+        raise MissingError(f"release {release.name}: no member {member} to start from; its members are {names}")
+    fields = json.loads(_read(_folder(model_repository, release.name) / "release.json", f"release {release.name}"))
+    return (
+        Path(model_repository) / found.name / found.version / "weights.safetensors",
+        fields.get("safetensors_sha256", {}).get(found.name),
+    )
 
 
 def verify_weights(model_repository: str, release: Release) -> tuple[str, ...]:

@@ -20,8 +20,10 @@ from screening.tasks.prepare import prepare
 from screening.tasks.promotion import promote, reject, rollback
 from screening.tasks.publish import publish
 from screening.tasks.report import report
+from screening.tasks.retraining import begin_retraining, cause_of_run, gate_said, retrain_step, retraining_due
 from screening.tasks.shadow import shadow, shadow_differences
 from screening.tasks.shadow_release import end_shadow, start_shadow
+from screening.tasks.take_over import record_refusal, take_over
 from screening.tasks.unload_releases import unload_releases
 from screening.tasks.whole_night import run_night
 from screening.tasks.withdrawals import apply_withdrawals
@@ -32,9 +34,12 @@ __all__ = [
     "anything_new",
     "apply_withdrawals",
     "audit",
+    "begin_retraining",
     "build_corpus",
+    "cause_of_run",
     "corpus_news",
     "end_shadow",
+    "gate_said",
     "grade",
     "infer",
     "install_release",
@@ -45,14 +50,18 @@ __all__ = [
     "promote",
     "publish",
     "read_inbox",
+    "record_refusal",
     "reject",
     "report",
     "report_intake",
+    "retrain_step",
+    "retraining_due",
     "rollback",
     "run_intake",
     "run_night",
     "shadow",
     "shadow_differences",
     "start_shadow",
+    "take_over",
     "unload_releases",
 ]

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from screening.errors import SettingsError
 from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
 from screening.training.corpus import read_corpus
 from screening.training.features import imagenet_features
-from screening.training.fit import PhotosOfMember, fit_member
+from screening.training.fit import PhotosOfMember, StartWeights, fit_member
 from screening.training.folds import rows_of_member
 from screening.training.networks import Member
 from screening.training.photo_cache import load_pixels
@@ -71,13 +72,34 @@ def fit_ensemble(
     recipe: EnsembleRecipe, training_set: TrainingSet, weights_dir: Path, work: Path, code_revision: str = ""
 ) -> list[Member]:
     """Train the members one after the other; what is finished in ``work`` is not done again."""
+    return [
+        fit_one(recipe, number, training_set, weights_dir, work, code_revision) for number in range(len(recipe.members))
+    ]
+
+
+def fit_one(  # what, on what, from where, to where
+    recipe: EnsembleRecipe,
+    number: int,
+    training_set: TrainingSet,
+    weights_dir: Path,
+    work: Path,
+    code_revision: str = "",
+    start: StartWeights | None = None,
+) -> Member:
+    """Train the member of this number (from 0), or go on where its folder in ``work`` ends.
+
+    Raises:
+        SettingsError: the recipe starts from a release's members, and no weights are given.
+    """
+    if recipe.start_from and start is None:
+        raise SettingsError(
+            f"recipe {recipe.name} starts from the members of {recipe.start_from}; run it by `screening retrain`"
+        )
+    member = recipe.members[number]
+    print(f"member {member.name}", flush=True)
     tags = {"code_revision": code_revision, "split_version": training_set.split_version, "recipe": recipe.name}
-    members = []
-    for member in recipe.members:
-        print(f"member {member.name}", flush=True)
-        train, judged = rows_of_member(training_set.corpus, training_set.side, training_set.group, member.fold)
-        photos = PhotosOfMember(training_set.corpus, training_set.pixels, train, judged)
-        folder = work / member.name
-        logger = track_member(recipe.name, member, folder, tags)
-        members.append(fit_member(member, photos, training_set.classes, weights_dir, folder, logger))
-    return members
+    train, judged = rows_of_member(training_set.corpus, training_set.side, training_set.group, member.fold)
+    photos = PhotosOfMember(training_set.corpus, training_set.pixels, train, judged)
+    folder = work / member.name
+    logger = track_member(recipe.name, member, folder, tags)
+    return fit_member(member, photos, training_set.classes, weights_dir, folder, logger, start=start)

@@ -23,6 +23,7 @@ from screening.training.loop import FitMember
 from screening.training.networks import Member, build_member
 from screening.training.photo_data import PhotoData
 from screening.training.recipe import MemberRecipe
+from screening.training.safetensors_file import load_safetensors
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class PhotosOfMember:
     validation: np.ndarray
 
 
+@dataclass(frozen=True)
+class StartWeights:
+    """A member's weights in a release, and their SHA-256 where the release tells it."""
+
+    file: Path
+    sha256: str | None
+
+
 def fit_member(
     recipe: MemberRecipe,
     photos: PhotosOfMember,
@@ -46,6 +55,8 @@ def fit_member(
     weights_dir: Path,
     folder: Path,
     logger: Logger | None = None,
+    *,
+    start: StartWeights | None = None,
 ) -> Member:
     """Train one member, resuming from ``folder`` if it was killed; one that is finished there is only loaded.
 
@@ -56,6 +67,7 @@ def fit_member(
         weights_dir: folder of pretrained weights.
         folder: of checkpoints; features of frozen backbones are kept beside it.
         logger: gets the metrics of each epoch and the seconds.
+        start: weights of an earlier release's member to start from; None: those that the recipe names.
 
     Returns:
         The member with the best epoch's weights, ready to answer.
@@ -68,7 +80,9 @@ def fit_member(
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     _take_folder(recipe, folder)
     _check_classes(photos, classes)
-    member = build_member(recipe, len(classes), weights_dir)
+    member = build_member(recipe, len(classes), weights_dir, is_empty=start is not None)
+    if start:
+        load_safetensors(member, start.file, start.sha256)
     finished = folder / "finished"
     if not finished.is_file():
         _run_epochs(member, recipe, photos, classes, folder, logger)

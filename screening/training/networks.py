@@ -152,9 +152,10 @@ class CalibratedMember(nn.Module):
         return torch.softmax(self.member(pixels) / self.temperature, dim=1)
 
 
-def build_member(recipe: MemberRecipe, classes: int, weights_dir: Path) -> Member:
-    """The untrained member of a recipe: pretrained backbone, new head, normalisation."""
-    backbone = build_backbone(recipe.architecture, classes, weights_dir, recipe.weights, recipe.dropout)
+def build_member(recipe: MemberRecipe, classes: int, weights_dir: Path, *, is_empty: bool = False) -> Member:
+    """The untrained member of a recipe: pretrained backbone, new head, normalisation; ``is_empty``: all weights random."""
+    weights = RANDOM if is_empty else recipe.weights
+    backbone = build_backbone(recipe.architecture, classes, weights_dir, weights, recipe.dropout)
     if recipe.mean is not None and recipe.std is not None:
         return Member(backbone, recipe.size, Normalisation(recipe.mean, recipe.std))
     return Member(backbone, recipe.size, normalisation_of(recipe.architecture, recipe.weights))

@@ -28,11 +28,14 @@ def pixels_of_upload(photo: bytes, side: int = MODEL_SIDE) -> np.ndarray:
     return model_pixels(encode_working_copy(decode_photo(photo, PhotoLimits()).pixels), side)
 
 
-def load_pixels(photos: Sequence[str], cache: Path, side: int = MODEL_SIDE) -> np.ndarray:
+def load_pixels(
+    photos: Sequence[str], cache: Path, side: int = MODEL_SIDE, working_copies: frozenset[str] = frozenset()
+) -> np.ndarray:
     """Model pixels of the photos, shape (photos, side, side, 3), uint8, memory-mapped from ``cache``.
 
     The file's name holds a digest of the paths, their sizes and times and of the version of the model input, so that
-    another corpus or another way to make pixels never meets an old cache.
+    another corpus or another way to make pixels never meets an old cache. ``working_copies`` are those of the photos that
+    a night kept: they are what serving reads, so nothing is encoded again.
 
     Raises:
         ContractError: a photo cannot be decoded; the message names it.
@@ -44,13 +47,15 @@ def load_pixels(photos: Sequence[str], cache: Path, side: int = MODEL_SIDE) -> n
         digest.update(f"{photo}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     file = cache / f"pixels-{digest.hexdigest()[:16]}.npy"
     if not file.is_file():
-        _write_pixels(photos, file, side)
+        _write_pixels(photos, file, side, working_copies)
     return np.asarray(np.load(file, mmap_mode="r"))
 
 
-def _write_pixels(photos: Sequence[str], file: Path, side: int) -> None:
+def _write_pixels(photos: Sequence[str], file: Path, side: int, working_copies: frozenset[str]) -> None:
     def decoded(path: str) -> np.ndarray:
         try:
+            if path in working_copies:
+                return model_pixels(Path(path).read_bytes(), side)
             return pixels_of_upload(Path(path).read_bytes(), side)
         except PhotoError as error:
             raise ContractError(f"{path} cannot be decoded: {error}; mend it, or take it from the labels") from error

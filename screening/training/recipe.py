@@ -247,6 +247,12 @@ class EnsembleRecipe(RecipePart):
     classes: str = Field(description="what the networks answer: a list in screening/taxonomy/classes/, or a path")
     sources: tuple[str, ...] = Field(min_length=1, description="data sets, by the folder's name")
     split: Split = Field(description="of the sources into train, validation and test")
+    start_from: str | None = Field(
+        default=None,
+        pattern=r"^(champion|r[0-9]{4,})$",
+        description="champion or a release's name: each member starts from that release's member of its name, last layer "
+        "and all; its own weights then only say how pixels are normalised. Empty: from its own weights",
+    )
     input_side: int = Field(
         default=256,
         ge=64,

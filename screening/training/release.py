@@ -8,9 +8,10 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 
-from screening.edges.release import Release, digest_of_members
+from screening.edges.release import SPLIT_FILE, Release, digest_of_members
 from screening.stages.pixels import model_input_version
 from screening.training.answer_limits import choose_answer_limits, finish_members, member_distances, skin_types
 from screening.training.calibrate import choose_cutoffs, ensemble_probabilities, fit_temperature, kind_weights
@@ -24,7 +25,7 @@ from screening.training.model_card import write_model_card
 from screening.training.networks import Member
 from screening.training.recipe import EnsembleRecipe
 from screening.training.safetensors_file import write_safetensors
-from screening.training.splits import TEST, VALIDATION
+from screening.training.splits import TEST, VALIDATION, freeze_split, write_split
 
 VERSION = 1
 """Of every member's folder: a member that changes gets another name, with its release's."""
@@ -36,13 +37,22 @@ def build_release(  # what a release is made of
     training_set: TrainingSet,
     members: list[Member],
     repository: Path,
-    work: Path,
     made_on: date,
+    split: pa.Table | None = None,
 ) -> Path:
     """Write the release ``name`` (as r0001) into a Triton repository and return its folder.
 
-    The weights also go into ``work``, as safetensors. The test photos are scored here, once, with everything already
-    frozen.
+    Beside the network of each member lie its weights, which later members may start from, and beside the release the
+    split, which later splits keep to. The test photos are scored here, once, with everything already frozen.
+
+    Args:
+        name: of the release.
+        recipe: whose members these are; their names become folders of the repository.
+        training_set: what they learnt from.
+        members: trained, in the recipe's order.
+        repository: a Triton repository.
+        made_on: the day that the release tells.
+        split: of the training set and of all that earlier releases knew; None: of the training set alone.
     """
     classes, corpus = training_set.classes, training_set.corpus
     labels, kinds = corpus["label"].to_numpy(), corpus["kind"].to_numpy()
@@ -58,7 +68,7 @@ def build_release(  # what a release is made of
     for member, spec in zip(members, recipe.members, strict=True):
         export_member(member, temperature, spec.name, VERSION, repository, recipe.input_side)
     by_name = {spec.name: member for spec, member in zip(recipe.members, members, strict=True)}
-    of_safetensors = write_safetensors(work, by_name)
+    of_safetensors = write_safetensors(repository, by_name, VERSION)
     pinned = finish_members(list(by_name), VERSION, training_set, repository)
     limits = choose_answer_limits(pinned, validated, training_set, repository)
     model = f"lesion_ensemble_{name}"
@@ -102,6 +112,7 @@ def build_release(  # what a release is made of
         prediction_sets=asdict(limits)["prediction_sets"],
     )
     history = {"made_on": made_on.isoformat(), "temperature": temperature, "safetensors_sha256": of_safetensors}
+    write_split(split or split_of(recipe, training_set), folder / SPLIT_FILE)
     (folder / "taxonomy.yaml").write_bytes(classes.taxonomy.text)
     (folder / "release.json").write_text(json.dumps(asdict(release) | history, indent=1) + "\n")
     tables["ensemble"].to_csv(folder / "test_figures.csv", index=False, float_format="%.4f")
@@ -109,6 +120,14 @@ def build_release(  # what a release is made of
         folder / "model_card.md", release, recipe, training_set, tables, made_on, temperature, limits=known
     )
     return folder
+
+
+def split_of(recipe: EnsembleRecipe, training_set: TrainingSet) -> pa.Table:
+    """The sides of a training set as a table; of bytes that stand twice the first row, so that every photo is named once."""
+    corpus = training_set.corpus
+    first = ~corpus["photo_id"].duplicated().to_numpy()
+    rule = {"method": recipe.split.method, "seed": recipe.split.seed}
+    return freeze_split(corpus[first], training_set.side[first], training_set.group.to_numpy()[first], rule)
 
 
 def member_logits(members: list[Member], pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:

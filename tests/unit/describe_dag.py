@@ -26,10 +26,12 @@ def describe(dag_file: Path) -> dict[str, Any]:
 
     raised = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
     dag = getattr(module, dag_file.stem)()
+    assets = getattr(dag.schedule, "asset_condition", None)
     return {
         "loaded": loaded,
         "dag_id": dag.dag_id,
-        "schedule": getattr(dag.schedule, "expression", dag.schedule),
+        "schedule": getattr(cron_of(dag.schedule), "expression", dag.schedule),
+        "assets": sorted(asset.name for asset in getattr(assets, "objects", ())),
         "catchup": dag.catchup,
         "first_run_if_switched_on_soon_after_it_was_due": first_run(dag, datetime(2026, 11, 21, 23, 44, tzinfo=UTC)),
         "max_active_runs": dag.max_active_runs,
@@ -43,6 +45,8 @@ def describe(dag_file: Path) -> dict[str, Any]:
                 "trigger_rule": str(task.trigger_rule.value),
                 "retries": task.retries,
                 "outlets": [asset.name for asset in task.outlets],
+                "most_at_once": task.max_active_tis_per_dag,
+                "asks": question(task),
                 "after": {
                     error.__name__: decision(task.retry_policy, error("what happened"))
                     for error in (*raised, RuntimeError, KeyError)
@@ -53,13 +57,31 @@ def describe(dag_file: Path) -> dict[str, Any]:
     }
 
 
+def cron_of(schedule: Any) -> Any:
+    """The part of a schedule that goes by the clock."""
+    return getattr(schedule, "timetable", schedule)
+
+
+def question(task: Any) -> dict[str, Any] | None:
+    """What a task that waits for a person asks; None for other tasks."""
+    if not hasattr(task, "response_timeout"):
+        return None
+    return {
+        "options": task.options,
+        "when_silent": task.defaults,
+        "waits_s": task.response_timeout.total_seconds(),
+        "users": task.assigned_users,
+        "body": task.body,
+    }
+
+
 def first_run(dag: Any, now: datetime) -> str:
     """When a DAG that never ran is first run, if it is switched on now; asked of the timetable that the scheduler uses."""
     from airflow.timetables import trigger  # noqa: PLC0415
     from airflow.timetables.base import TimeRestriction  # noqa: PLC0415
 
     trigger.utcnow = lambda: now  # type: ignore[attr-defined]  # this process ends after it
-    schedule = dag.schedule
+    schedule = cron_of(dag.schedule)
     timetable = trigger.CronTriggerTimetable(
         schedule.expression, timezone=schedule.timezone, run_immediately=schedule.run_immediately
     )

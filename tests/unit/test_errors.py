@@ -53,6 +53,7 @@ def test_only_what_lies_outside_may_be_retried() -> None:
         "RetryError",
         "StoreUnavailableError",
         "ModelServerUnavailableError",
+        "ProcessEndedError",
     }
 
 

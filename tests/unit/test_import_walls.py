@@ -26,6 +26,8 @@ WALLS: dict[str, set[str]] = {
     "training": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges"},
 }
 ENDS = {
+    "__main__",
+    "retrain_cli",
     "cli",
     "corpus_cli",
     "cutoffs_cli",

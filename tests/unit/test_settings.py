@@ -27,6 +27,10 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
         "quality_cutoffs",
         "grade_cutoffs",
         "review_rules",
+        "training_python",
+        "base_corpus",
+        "gate_rules",
+        "approvers",
         "pseudonym_key",
     ]
 

@@ -54,7 +54,7 @@ def roc_curve(question: Mapping[str, Any], kind: str) -> Markup:
         axes.legend(loc="lower right")
 
     words = f"ROC curve of {question['title']}, {kind} photos: AUC {_words(area)}. {_decisions_in_words(question)}"
-    return _drawn(draw, words)
+    return drawn(draw, words)
 
 
 def _draw_decisions(axes: Axes, question: Mapping[str, Any]) -> None:
@@ -96,7 +96,7 @@ def precision_recall_curve(question: Mapping[str, Any], kind: str) -> Markup:
         f"Precision-recall curve of {question['title']}, {kind} photos: "
         f"average precision {_words(question['average_precision'])}; guessing would give {base:.3f}."
     )
-    return _drawn(draw, words)
+    return drawn(draw, words)
 
 
 def cutoff_curve(question: Mapping[str, Any], kind: str) -> Markup:
@@ -117,7 +117,7 @@ def cutoff_curve(question: Mapping[str, Any], kind: str) -> Markup:
         axes.legend(loc="best")
 
     words = f"Sensitivity and specificity for {question['title']} against the cut-off, {kind} photos. "
-    return _drawn(draw, words + _decisions_in_words(question))
+    return drawn(draw, words + _decisions_in_words(question))
 
 
 def calibration_curve(calibration: Mapping[str, Any], kind: str) -> Markup:
@@ -137,7 +137,7 @@ def calibration_curve(calibration: Mapping[str, Any], kind: str) -> Markup:
     error = calibration["error"]
     said = "; ".join(f"said {b['said']:.2f}, right {b['value']:.2f} of {b['photos']} photos" for b in bins)
     words = f"Calibration of {calibration['title']}, {kind} photos: calibration error {_words(error)}. {said}."
-    return _drawn(draw, words)
+    return drawn(draw, words)
 
 
 def cost_chart(runs: Sequence[Mapping[str, Any]], metric: str) -> Markup:
@@ -152,7 +152,7 @@ def cost_chart(runs: Sequence[Mapping[str, Any]], metric: str) -> Markup:
         axes.margins(0.15)
 
     said = "; ".join(f"{r['architecture']} {r['hours']:.2f} h, {r['score']:.3f}" for r in runs)
-    return _drawn(draw, f"{metric} against training time of {len(runs)} runs: {said}.", size=(5.2, 3.4))
+    return drawn(draw, f"{metric} against training time of {len(runs)} runs: {said}.", size=(5.2, 3.4))
 
 
 def map_of_photos(places: np.ndarray, grades: Sequence[str], pixels: np.ndarray | None) -> Markup:
@@ -217,7 +217,8 @@ def _unit_square(axes: Axes, across: str, up: str) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up, aspect="equal")
 
 
-def _drawn(draw: Any, words: str, size: tuple[float, float] = (3.4, 3.4)) -> Markup:
+def drawn(draw: Any, words: str, size: tuple[float, float] = (3.4, 3.4)) -> Markup:
+    """The picture that ``draw`` makes on its axes, ``size`` in inches; ``words`` are for who cannot see it."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())

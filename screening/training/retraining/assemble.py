@@ -1,0 +1,68 @@
+"""Step 5: calibrate the members, choose cut-offs and limits, and freeze them into a release under the next free name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from screening.errors import ScreeningError
+from screening.training.ensemble import TrainingSet
+from screening.training.networks import Member
+from screening.training.recipe import EnsembleRecipe
+from screening.training.release import build_release
+from screening.training.retraining.run_folder import RunFolder
+from screening.training.splits import read_split
+
+_MODEL = re.compile(r"lesion_ensemble_r([0-9]{4,})")
+
+
+def assemble_release(run: RunFolder, training_set: TrainingSet, members: list[Member], model_repository: Path) -> str:
+    """Write the challenger into the run's folder as a model repository of its own; returns its name.
+
+    The folder has its name only when it is whole: after a kill it is written anew, from the same members.
+    """
+    order = run.order()
+    if order.release is None:
+        order = replace(order, release=_next_name(model_repository, run))
+        run.write_order(order)
+    name = str(order.release)
+    if run.release.is_dir():
+        return name
+    part = run.release.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    recipe = named_for(order.recipe, name)
+    made_on = date.fromisoformat(order.made_on)
+    build_release(name, recipe, training_set, members, part, made_on, read_split(run.split))
+    part.replace(run.release)
+    return name
+
+
+def named_for(recipe: EnsembleRecipe, release: str) -> EnsembleRecipe:
+    """The recipe with members named for a release: a model repository may hold both those and the ones before."""
+    return recipe.model_copy(
+        update={"members": tuple(m.model_copy(update={"name": f"{m.name}_{release}"}) for m in recipe.members)}
+    )
+
+
+def _next_name(model_repository: Path, run: RunFolder) -> str:
+    """After every release of the repository and of every earlier run, refused ones too: no name is used twice."""
+    taken = {
+        int(found[1]) for path in model_repository.glob("lesion_ensemble_r*") if (found := _MODEL.fullmatch(path.name))
+    }
+    taken |= {int(name.removeprefix("r")) for name in _names_of_runs(run.path.parent)}
+    return f"r{max(taken, default=0) + 1:04d}"
+
+
+def _names_of_runs(training_folder: Path) -> Iterable[str]:
+    for folder in training_folder.iterdir():
+        other = RunFolder(folder)
+        try:
+            release = other.order().release if other.has_order() else None
+        except ScreeningError:  # a run of code that has another form of order
+            continue
+        if release:
+            yield release
