@@ -11,7 +11,7 @@ from infra.local.errors import StackError
 from infra.local.files import write_private
 from infra.local.object_store import REGION, RESULTS_BUCKET, UPLOADS_BUCKET
 from infra.local.postgres import database_url
-from infra.local.settings import StackSettings
+from infra.local.settings import REPOSITORY, StackSettings
 
 PIPELINE_FILE, UPLOADS_FILE = "screening.env", "uploads.env"
 
@@ -56,6 +56,8 @@ def _screening(settings: StackSettings, credentials: Credentials) -> dict[str, s
         "SCREENING_TRITON_URL": settings.triton_url,
         "SCREENING_MODEL_REPOSITORY": str(settings.model_repository),
         "SCREENING_PSEUDONYM_KEY": os.environ.get("SCREENING_PSEUDONYM_KEY", credentials.pseudonym_key),
+        "SCREENING_TRAINING_PYTHON": str(REPOSITORY / ".venv-training" / "bin" / "python"),
+        "SCREENING_TRAINING_FOLDER": str(settings.folder("training")),
         "GX_ANALYTICS_ENABLED": "false",
         # boto's newer checksums make pyarrow's multipart uploads to Ceph fail with 411
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",

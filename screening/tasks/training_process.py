@@ -22,13 +22,13 @@ from screening.errors import (
     RetryError,
     SettingsError,
     StopError,
-    StoreUnavailableError,
 )
 from screening.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_EXIT_USAGE = 2  # Click's, for options that it does not know
 _PATIENCE_S = 20.0
 
 
@@ -58,7 +58,6 @@ def run_training(words: list[str], settings: Settings) -> None:
             os._exit(1)
 
     command = [python, "-m", "screening", *words]
-    # Of the child alone: Airflow's own settings of the log would only be in its way.
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -110,12 +109,11 @@ def _error_of(code: int, last_line: str, words: str) -> Exception:
     name, _, message = last_line.partition(": ")
     found = getattr(errors, name, None)
     text = f"screening {words}: {message}"
-    if code in (EXIT_STOP, EXIT_RETRY):
-        wanted: type[Exception] = StopError if code == EXIT_STOP else RetryError
-        if isinstance(found, type) and issubclass(found, wanted):
-            return found(text)
-        # An exit code of ours without a message of ours: a refused option, say.
-        return StopError(f"screening {words}: {last_line}") if code == EXIT_STOP else StoreUnavailableError(text)
+    if code in (EXIT_STOP, EXIT_RETRY, _EXIT_USAGE):
+        wanted: type[Exception] = RetryError if code == EXIT_RETRY else StopError
+        is_ours = isinstance(found, type) and issubclass(found, wanted)
+        # Without a message of ours the code still tells which way.
+        return found(text) if is_ours else wanted(f"screening {words}: {last_line}")
     if code < 0:
         return ProcessEndedError(
             f"screening {words} was ended by {signal.Signals(-code).name}; it goes on where it was when tried again"

@@ -90,7 +90,7 @@ def _forest(verdict: Verdict) -> Markup:
         for place, check in enumerate(reversed(shown)):
             colour = figures.MODEL if check.is_passed else figures.OTHER
             axes.plot([check.low or 0.0, check.high or 0.0], [place, place], color=colour, lw=2)
-            axes.plot(check.difference, place, "s" if check.is_passed else "X", ms=7, color=colour, mec="white")
+            axes.plot(check.difference or 0.0, place, "s" if check.is_passed else "X", ms=7, color=colour, mec="white")
             axes.plot(-(check.margin or 0.0), place, "|", ms=14, color=figures.INK)
         axes.axvline(0, color=figures.FAINT, lw=0.8)
         names = [

@@ -88,7 +88,7 @@ def read_compared(run: RunFolder) -> Compared:
             "skin types": table["skin_group"],
             "age": age_bands(table["age_years"]),
             "sex": table["sex"],
-            "photos": np.where(table["is_new"], NEW, None),
+            "photos": table["is_new"].map({True: NEW}),
         }
     )
     return Compared(
