@@ -35,6 +35,7 @@ class StackSettings(BaseSettings):
     )
     triton_environment: Path = Field(default=REPOSITORY / ".venv-triton", description="Python environment of Triton")
     dags_dir: Path = Field(default=REPOSITORY / "dags", description="what Airflow runs")
+    plugins_dir: Path = Field(default=REPOSITORY / "plugins", description="what Airflow's pages have besides its own")
 
     s3_port: int = Field(default=9100, ge=1, le=65535)
     # Ceph takes an address whose port lies in 6800-7300 for a legacy one, so the monitor stays outside.
@@ -61,7 +62,7 @@ class StackSettings(BaseSettings):
     given_triton_url: str | None = Field(default=None, alias="SCREENING_TRITON_URL")
     given_database: str | None = Field(default=None, alias="AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", repr=False)
 
-    @field_validator("state_dir", "model_repository", "triton_environment", "dags_dir")
+    @field_validator("state_dir", "model_repository", "triton_environment", "dags_dir", "plugins_dir")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from urllib.parse import quote, unquote
 
 LEDGER_PREFIX = "tables/ledger/"
@@ -170,6 +170,27 @@ def review_export(name: str) -> str:
 def review_state(name: str) -> str:
     """Key of what a task of `intake_decisions` remembers; removed, everything is worked out again."""
     return f"review/state/{name}.json"
+
+
+def audit_prefix(day: date) -> str:
+    """Prefix of who saw what on the review pages on a day (UTC)."""
+    return f"review/audit/{day.isoformat()}/"
+
+
+def audit_entries(moment: datetime, entries_id: str) -> str:
+    """Key of some entries of that log; keys sort by time."""
+    at = moment.astimezone(UTC)
+    return f"{audit_prefix(at.date())}{at:%H%M%S.%f}-{entries_id}.jsonl"
+
+
+def review_inbox(name: str) -> str:
+    """Key of a file of decisions that waits for `intake_decisions`."""
+    return INBOX_PREFIX + name
+
+
+def draft(reader: str, photo_id: str) -> str:
+    """Key of an answer that a reader has begun."""
+    return f"review/drafts/reader={quote(reader, safe='')}/{photo_id}.json"
 
 
 def corpus_photo(photo_id: str) -> str:

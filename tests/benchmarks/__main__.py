@@ -1,4 +1,4 @@
-"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night|promotion"``.
+"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night|promotion|review"``.
 
 Each benchmark prints ratios of things measured in one run, alternating, because the machines are noisy.
 """
@@ -32,16 +32,18 @@ console = Console()
 
 def main() -> int:
     """Run the named benchmarks; the exit code is 0 whatever the figures are."""
+    benchmarks = {"screen": screen, "scale": scale, "night": night, "promotion": promotion, "review": review}
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=["screen", "scale", "night", "promotion"], default=["screen"])
+    parser.add_argument("names", nargs="*", choices=list(benchmarks), default=["screen"])
     parser.add_argument("--photos", type=int, help="photos of the folder (screen: 500, scale: 20000, night: 5000)")
     parser.add_argument("--rounds", type=int, default=2, help="times that each side is run; the best counts")
+    parser.add_argument("--entries", type=int, default=50_000, help="review: photos in the queue")
     parser.add_argument("--without-ray", action="store_true")
     parser.add_argument("--scratch", type=Path, default=REPOSITORY / "work" / "bench")
     arguments = parser.parse_args()
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     for name in arguments.names:
-        {"screen": screen, "scale": scale, "night": night, "promotion": promotion}[name](arguments)
+        benchmarks[name](arguments)
     return 0
 
 
@@ -121,10 +123,7 @@ def night(arguments: argparse.Namespace) -> None:
 
     count = arguments.photos or 5_000
     figures = run_airflow_night(small_photos(arguments.scratch / f"small-{count}", count))
-    table = Table("what", "value", title=f"a night of {count:,} small photos in Airflow, {datetime.now(UTC):%Y-%m-%d}")
-    for name, value in figures.items():
-        table.add_row(name, value)
-    console.print(table)
+    _print_figures(f"a night of {count:,} small photos in Airflow", figures)
 
 
 def promotion(arguments: argparse.Namespace) -> None:
@@ -132,7 +131,18 @@ def promotion(arguments: argparse.Namespace) -> None:
     from tests.benchmarks.promotion_under_load import change_under_load
 
     figures = change_under_load(arguments.scratch / "promotion", rounds=max(arguments.rounds, 2), requests=2_000)
-    table = Table("what", "value", title=f"promotion and rollback under load, {datetime.now(UTC):%Y-%m-%d}")
+    _print_figures("promotion and rollback under load", figures)
+
+
+def review(arguments: argparse.Namespace) -> None:
+    """The review pages: the queue opens, and twenty readers answer at once."""
+    from tests.benchmarks.review_pages import run_review_pages
+
+    _print_figures("review pages in Airflow, on Ceph", run_review_pages(arguments.entries, answers=20))
+
+
+def _print_figures(title: str, figures: dict[str, str]) -> None:
+    table = Table("what", "value", title=f"{title}, {datetime.now(UTC):%Y-%m-%d}")
     for name, value in figures.items():
         table.add_row(name, value)
     console.print(table)

@@ -28,6 +28,9 @@ PORTS = (
     "airflow_port",
 )
 
+AIRFLOW_USERS = "admin:admin,val:viewer,dr-lee:user,dr-ray:user,dr-mora:user,sten:op"
+"""Somebody of each role, and three readers."""
+
 
 @dataclass(frozen=True)
 class RunningStack:
@@ -49,7 +52,11 @@ class RunningStack:
     @property
     def airflow_password(self) -> str:
         """The password of Airflow's user ``admin``."""
-        return load_airflow_passwords(self.settings)["admin"]
+        return self.password_of("admin")
+
+    def password_of(self, user: str) -> str:
+        """The password of one of Airflow's users."""
+        return load_airflow_passwords(self.settings)[user]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run ``python -m infra.local WORDS`` for this stack."""
@@ -83,7 +90,8 @@ def make_stack(state_dir: Path, **variables: str) -> RunningStack:
     stack = {f"STACK_{name.upper()}": port for name, port in ports.items()} | {"STACK_STATE_DIR": str(state_dir)}
     variables = clean | stack | variables
     given = ("SCREENING_S3_ENDPOINT", "SCREENING_TRITON_URL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
-    fields = {"state_dir": state_dir, **ports, **{name: variables.get(name) for name in given}}
+    users = {"airflow_users": variables["STACK_AIRFLOW_USERS"]} if "STACK_AIRFLOW_USERS" in variables else {}
+    fields = {"state_dir": state_dir, **ports, **users, **{name: variables.get(name) for name in given}}
     return RunningStack(StackSettings.model_validate(fields), variables)
 
 
@@ -109,7 +117,8 @@ def _is_free(port: int) -> bool:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The whole stack, started once for all tests; who stops a part of it starts it again."""
     # Small batches: a night of a few photos has several.
-    stack = make_stack(tmp_path_factory.mktemp("stack") / "state", SCREENING_PHOTOS_PER_BATCH="8")
+    state = tmp_path_factory.mktemp("stack") / "state"
+    stack = make_stack(state, SCREENING_PHOTOS_PER_BATCH="8", STACK_AIRFLOW_USERS=AIRFLOW_USERS)
     stack.succeed("up")
     yield stack
     stack.succeed("down")

@@ -23,6 +23,7 @@ WALLS: dict[str, set[str]] = {
     # A page names the release, its members and what happened to it, so it knows those records, and no other edge.
     "reports": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges.release", "edges.release_history"},
     "tasks": {"contracts", "cutoffs", "errors", "taxonomy", "settings", "stages", "edges", "reports"},
+    "review": {"contracts", "errors", "taxonomy", "settings", "stages", "edges"},
     "training": {"contracts", "cutoffs", "errors", "taxonomy", "stages", "edges"},
 }
 ENDS = {
@@ -42,7 +43,10 @@ ENDS = {
 
 # Library → the folders that may import it: each is expensive, or belongs to one side of a wall.
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "airflow": ("dags", "infra"),
+    "airflow": ("dags", "infra", "screening/review/plugin.py"),
+    "fastapi": ("screening/review",),
+    "starlette": ("screening/review",),
+    "itsdangerous": ("screening/review",),
     "torch": ("screening/training",),
     "torchvision": ("screening/training",),
     "lightning": ("screening/training",),
@@ -60,7 +64,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "safetensors": ("screening/training",),
     "timm": ("screening/training",),
     "typer": tuple(f"screening/{end}.py" for end in sorted(ENDS)),
-    "jinja2": ("screening/reports", "screening/training/evaluation"),
+    "jinja2": ("screening/reports", "screening/review", "screening/training/evaluation"),
 }
 
 
