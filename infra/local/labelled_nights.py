@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from infra.local.errors import StackError
-from infra.local.rendered_photos import render_night
+from infra.local.rendered_photos import LESIONS, RARE_LESIONS, render_night
 from infra.local.settings import REPOSITORY
 from screening.stages.intake import MANIFEST_COLUMNS, MANIFEST_NAME
 
@@ -34,7 +34,7 @@ def drawn_nights(folder: Path, first: int, second: int) -> list[LabelledNight]:
     nights = []
     for number, photos in enumerate((first, second)):
         of_night = _emptied(folder / f"night-{number}")
-        diseases = render_night(of_night, photos, seed=100 + number)
+        diseases = render_night(of_night, photos, seed=100 + number, lesions=LESIONS + RARE_LESIONS)
         with (of_night / MANIFEST_NAME).open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         with (of_night / MANIFEST_NAME).open("w", newline="") as stream:

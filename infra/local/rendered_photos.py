@@ -19,20 +19,29 @@ from PIL import ExifTags, Image
 WIDTH, HEIGHT = 1600, 1200
 # sRGB of Fitzpatrick I..VI, after the ITA classes of Chardon et al. 1991 (very light to dark).
 SKIN_TONES = ((244, 208, 186), (231, 188, 160), (214, 165, 131), (184, 132, 97), (141, 95, 66), (89, 58, 42))
+Lesion = tuple[str, tuple[float, float, float], float, tuple[float, float]]
 # The disease that it is drawn after, colour relative to the skin (melanin takes blue first, blood green), roughness of the
 # edge, radius as a share of the height.
-LESIONS = (
+LESIONS: tuple[Lesion, ...] = (
     ("nevus", (0.76, 0.67, 0.50), 0.06, (0.06, 0.12)),  # a small even mole
     ("melanoma", (0.60, 0.50, 0.36), 0.30, (0.14, 0.24)),  # a dark irregular patch
     ("actinic_keratosis", (1.02, 0.72, 0.68), 0.22, (0.12, 0.24)),  # a red scaly patch
     ("basal_cell_carcinoma", (1.05, 0.86, 0.84), 0.10, (0.07, 0.14)),  # a pearly nodule
     ("seborrheic_keratosis", (0.82, 0.75, 0.60), 0.16, (0.10, 0.18)),  # a brown plaque
 )
+RARE_LESIONS: tuple[Lesion, ...] = (
+    ("dermatofibroma", (0.88, 0.74, 0.66), 0.05, (0.05, 0.09)),  # a small firm brownish spot
+    ("vascular_lesion", (0.86, 0.38, 0.44), 0.10, (0.06, 0.12)),  # a bright red spot
+    ("squamous_cell_carcinoma", (0.92, 0.60, 0.50), 0.28, (0.12, 0.20)),  # a red crusted nodule
+)
+"""Of nights from which networks learn: they need photos of all diseases that they answer."""
 BODY_SITES = ("face", "forearm", "back", "chest", "hand", "leg")
 
 
-def render_night(folder: Path, photos: int = 160, seed: int = 20) -> dict[str, str]:
-    """Write ``photos`` photos, a few broken files and a manifest.csv into ``folder``.
+def render_night(
+    folder: Path, photos: int = 160, seed: int = 20, lesions: tuple[Lesion, ...] = LESIONS
+) -> dict[str, str]:
+    """Write ``photos`` photos of ``lesions``, a few broken files and a manifest.csv into ``folder``.
 
     Returns:
         For each photo's file the disease that it is drawn after.
@@ -43,12 +52,12 @@ def render_night(folder: Path, photos: int = 160, seed: int = 20) -> dict[str, s
     diseases: dict[str, str] = {}
     for number in range(photos):
         tone = int(random.integers(0, len(SKIN_TONES)))
-        lesion = int(random.integers(0, len(LESIONS)))
+        lesion = lesions[int(random.integers(0, len(lesions)))]
         image = _photo(random, tone, lesion)
         if number % 17 == 0:  # out of focus
             image = cv2.GaussianBlur(image, (0, 0), 14)
         name = f"photo-{number:04d}.jpg"
-        diseases[name] = LESIONS[lesion][0]
+        diseases[name] = lesion[0]
         (folder / name).write_bytes(_jpeg(image, sideways=number % 11 == 0))
         rows.append(
             {
@@ -79,13 +88,13 @@ def _broken_files(photo: bytes) -> Iterator[tuple[str, bytes]]:
     yield "letter.jpg", b"Dear programme, the photos follow tomorrow.\n"
 
 
-def _photo(random: np.random.Generator, tone: int, lesion: int) -> np.ndarray:
+def _photo(random: np.random.Generator, tone: int, lesion: Lesion) -> np.ndarray:
     """One photo, shape (1200, 1600, 3), uint8."""
     skin = np.ones((HEIGHT, WIDTH, 3), np.float32) * np.array(SKIN_TONES[tone], np.float32)
     skin *= 1 + 0.10 * _clouds(random, 6)[..., None]  # shading
     skin *= 1 + 0.05 * _clouds(random, 60)[..., None]  # mottling
     skin *= 1 + 0.05 * _clouds(random, 400)[..., None]  # pores
-    _, colour, roughness, radii = LESIONS[lesion]
+    _, colour, roughness, radii = lesion
     mask = _blob(random, roughness, HEIGHT * random.uniform(*radii))[..., None]
     inside = (
         skin
