@@ -41,7 +41,7 @@ def read_photos(
         answered = 0
         while answered < photos and page.locator(".desk").count():
             if not answered:
-                page.wait_for_function("document.querySelector('[data-picture]').naturalWidth > 0")
+                expect(page.locator("[data-picture]")).to_have_js_property("complete", value=True, timeout=_PATIENCE_MS)
                 page.screenshot(path=pictures / "photo.png")
             _answer(page, diseases.get(str(page.locator(".desk").get_attribute("data-photo"))))
             answered += 1
