@@ -25,7 +25,8 @@ def requests_while(change: Callable[[], None], settings: Settings, at_least: int
     """
     once = settings.model_copy(update={"triton_attempts": 1, "triton_in_flight": 1, "triton_batch_photos": 1})
     is_over, enough = threading.Event(), threading.Event()
-    answered, failed, counting = [0], [], threading.Lock()
+    answered, counting = [0], threading.Lock()
+    failed: list[str] = []
 
     def ask(keeps_release: bool) -> None:
         name = read_champion(once.model_repository)

@@ -112,8 +112,8 @@ def record(settings: Settings, compared: dict[str, Any] | None = None, **changed
     fields: dict[str, Any] = {"event": "promoted", "release": "r0002", "champion_before": "r0001", "by": "ada"}
     at = datetime(2026, 11, 22, 6, tzinfo=UTC)
     event = ReleaseEvent(**({**fields, "at_utc": at, "why": "sees | more", "code_revision": "0.1.0"} | changed))
-    releases = [load_release(settings.model_repository, name) for name in ("r0002", "r0001")]
-    return change_record(event, *releases, compared)
+    new, old = (load_release(settings.model_repository, name) for name in ("r0002", "r0001"))
+    return change_record(event, new, old, compared)
 
 
 def test_a_change_record_says_what_changed_how_it_was_judged_and_what_follows(settings):

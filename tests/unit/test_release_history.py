@@ -136,9 +136,7 @@ def killed_in_a_switch(repository: str, step: str) -> None:
     """Let a child process switch to r0002 and die where it is about to take a step of the file system."""
     child = os.fork()
     if child == 0:
-        setattr(os, step, lambda *_: os._exit(9)) if step == "link" else None
-        if step == "replace":
-            Path.replace = lambda *_: os._exit(9)  # type: ignore[method-assign, assignment]
+        setattr(Path if step == "replace" else os, step, lambda *_: os._exit(9))
         switch(repository, "promoted", "r0002")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
