@@ -12,6 +12,7 @@ from infra.local.errors import StackError
 from infra.local.settings import SHIPPED_MODELS
 
 _CHAMPION = "champion"
+_HISTORY = "history"
 
 
 def bring_shipped_models(repository: Path, say: Callable[[str], None], shipped: Path = SHIPPED_MODELS) -> None:
@@ -23,8 +24,11 @@ def bring_shipped_models(repository: Path, say: Callable[[str], None], shipped: 
     if repository.resolve() == shipped.resolve():
         return
     # A release comes after its members, and the champion after its release: what is named is there.
-    missing = [f for f in sorted(_files(shipped), key=_members_first) if not (repository / f).is_file()]
-    for name in _files(shipped) - set(missing) - {Path(_CHAMPION)}:
+    # What happened here is another history than what happened to the shipped releases: its numbers would collide.
+    has_history = (repository / _HISTORY).is_dir()
+    brought = {f for f in _files(shipped) if not (has_history and f.parts[0] == _HISTORY)}
+    missing = [f for f in sorted(brought, key=_members_first) if not (repository / f).is_file()]
+    for name in brought - set(missing) - {Path(_CHAMPION)}:
         if not filecmp.cmp(shipped / name, repository / name, shallow=False):
             raise StackError(
                 f"{repository / name} differs from the file of this version in {shipped.name}/: a name stands for one "

@@ -51,7 +51,7 @@ class Rollback:
 
 
 def promote(name: str, *, by: str, why: str, evidence: str | None = None, settings: Settings) -> ReleaseEvent:
-    """Make a release the champion; on any failure the old one stays.
+    """Make a release the champion; on any failure the old one stays. Asked for the same once more, it changes nothing.
 
     Args:
         name: of a release in the model repository, as r0002.
@@ -61,8 +61,9 @@ def promote(name: str, *, by: str, why: str, evidence: str | None = None, settin
         settings: name the repository and the server.
 
     Raises:
-        ContractError: it is the champion already, another became champion meanwhile, the evidence says that it failed, its
-            weights are others, the site's own cut-offs are another release's, or the server answers otherwise than torch.
+        ContractError: it is the champion already, another became champion meanwhile, the evidence says that it failed or
+            compares with another champion, its weights are others, the site's own cut-offs are another release's, or the
+            server answers otherwise than torch.
         MissingError: the release or a part of it does not exist, or the server cannot load it.
         ModelServerUnavailableError: the server does not answer.
     """
@@ -70,8 +71,11 @@ def promote(name: str, *, by: str, why: str, evidence: str | None = None, settin
     before = read_champion(repository)
     try:
         if before == name:
+            # A task that was killed after the switch is run again.
+            if done := _last_like(settings, "promoted", name, by=by, why=why, evidence=evidence):
+                return done
             raise ContractError("it is the champion already")
-        compared = _read_evidence(evidence, name)
+        compared = _read_evidence(evidence, name, before)
         release = servable_release(settings, name)
         grade_cutoffs(settings, release)
         load_and_check(settings, release)
@@ -133,8 +137,13 @@ def reject(
     weights_sha256: str | None = None,
     settings: Settings,
 ) -> ReleaseEvent:
-    """Record that a challenger was refused: by the gate, by a person or by silence; it need not have been installed."""
+    """Record that a challenger was refused: by the gate, by a person or by silence; it need not have been installed.
+
+    Asked for the same once more, it records nothing.
+    """
     with changing(settings.model_repository):
+        if done := _last_like(settings, "rejected", name, by=by, why=why, evidence=evidence):
+            return done
         champion = read_champion(settings.model_repository)
         event = release_event(
             "rejected", name, champion, by=by, why=why, evidence=evidence, weights_sha256=weights_sha256
@@ -172,12 +181,21 @@ def release_event(event: str, release: str, champion: str | None, **fields: Any)
     )
 
 
-def _read_evidence(evidence: str | None, name: str) -> Mapping[str, Any] | None:
+def _last_like(
+    settings: Settings, event: str, release: str, *, by: str, why: str, evidence: str | None
+) -> ReleaseEvent | None:
+    """The last event of its kind of a release, if somebody asked for it in the same words."""
+    happened = [e for e in read_events(settings.model_repository) if (e.event, e.release) == (event, release)]
+    return next((e for e in happened[-1:] if (e.by, e.why, e.evidence) == (by, why, evidence)), None)
+
+
+def _read_evidence(evidence: str | None, name: str, champion: str | None) -> Mapping[str, Any] | None:
     """The gate's own words, where they lie in a JSON file here.
 
     Raises:
         MissingError: the file does not exist.
-        ContractError: it is no JSON object, is of another release, or says that the release failed.
+        ContractError: it is no JSON object, is of another release, compares with another champion, or says that the release
+            failed.
     """
     if evidence is None or not evidence.endswith(".json") or "://" in evidence:
         return None
@@ -191,6 +209,8 @@ def _read_evidence(evidence: str | None, name: str) -> Mapping[str, Any] | None:
         raise ContractError(f"evidence {evidence}: expected a JSON object")
     if found.get("challenger", name) != name:
         raise ContractError(f"evidence {evidence} is of {found['challenger']!r}, expected {name!r}")
+    if found.get("champion", champion) != champion:
+        raise ContractError(f"evidence {evidence} compares with {found['champion']!r}, but {champion} is in use by now")
     if found.get("passed") is False:
         raise ContractError(f"evidence {evidence} says that it did not pass: {found.get('reason', 'without a reason')}")
     return found

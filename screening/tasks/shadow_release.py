@@ -25,6 +25,8 @@ def start_shadow(
 ) -> ReleaseEvent:
     """Let a release answer the photos of so many nights beside the champion; nights that open from now on.
 
+    Asked for the same once more, it changes nothing.
+
     Raises:
         ContractError: it is the champion, another shadow runs, or the server answers otherwise than torch.
         MissingError: the release does not exist, or the server cannot load it.
@@ -41,6 +43,9 @@ def start_shadow(
             if champion == name:
                 raise ContractError("it is the champion")
             if running := current_shadow(read_events(repository)):
+                # A task that was killed at its end is run again.
+                if (running.release, running.by, running.why, running.evidence) == (name, by, why, evidence):
+                    return running
                 raise ContractError(f"{running.release} is the shadow since {running.at_utc:%Y-%m-%d}; end that first")
             event = release_event(
                 "shadow_started",

@@ -33,6 +33,7 @@ from screening.tasks import (
     promote,
     rollback,
     run_night,
+    shadow,
     shadow_differences,
     start_shadow,
     unload_releases,
@@ -92,6 +93,14 @@ def site(settings: Settings, photos: Photos, tmp_path: Path) -> NightContext:
         for number, photo in enumerate(chosen):
             store.put(paths.upload("north", day, f"photo-{number}.jpg"), photo)
     return NightContext(settings, store, store)
+
+
+def killed_again_and_again(site: NightContext) -> None:
+    """A shadow whose process is killed each time it begins is not begun a third time; the next run of the night tries again."""
+    site.results.put(paths.shadow_tries(run_id_of(TODAY)), b"2")
+    shadow(run_id_of(TODAY), site)
+    rows = read_rows(site.results.get(paths.published("shadow_grades", "north", TODAY)))
+    assert all("its process was killed each time" in row["problem"] for row in rows)
 
 
 def releases_of(context: NightContext, night: date) -> set[str]:
@@ -199,6 +208,16 @@ def test_a_rollback_takes_less_than_ten_seconds_also_when_the_old_release_was_un
     assert read_champion(settings.model_repository) == "r0002"
     assert done.total_s < 10
     assert is_loaded(settings, "r0002")
+
+
+def test_a_promotion_that_is_asked_for_again_by_a_task_that_was_killed_happens_once(settings):
+    start_shadow("r0002", 2, **WHO, settings=settings)
+    assert start_shadow("r0002", 2, **WHO, settings=settings) == current_shadow(read_events(settings.model_repository))
+    first = promote("r0002", **WHO, evidence="run-1/gate.html", settings=settings)
+    happened = read_events(settings.model_repository)
+    assert promote("r0002", **WHO, evidence="run-1/gate.html", settings=settings) == first
+    assert read_events(settings.model_repository) == happened
+    assert [e.event for e in happened[-3:]] == ["shadow_started", "promoted", "shadow_ended"]
 
 
 def test_a_rollback_needs_no_server_and_says_that_none_confirmed_it(settings):
@@ -327,4 +346,5 @@ def test_a_shadow_that_cannot_answer_fails_no_night_and_says_so(site):
     assert all("the shadow failed" in row["problem"] for row in rows)
     assert "answered no photo of this night" in site.results.get(paths.report(TODAY, "report.html")).decode()
     assert shadow_differences(run_id_of(TODAY), site) == frozenset()
+    killed_again_and_again(site)
     assert current_shadow(read_events(settings.model_repository)) is not None

@@ -50,6 +50,7 @@ def test_a_release_that_does_not_exist_is_not_promoted(settings):
     [
         ({"passed": False, "reason": "sensitivity is worse"}, "did not pass: sensitivity is worse"),
         ({"challenger": "r0003", "passed": True}, "is of 'r0003', expected 'r0002'"),
+        ({"champion": "r0000", "passed": True}, "compares with 'r0000', but r0001 is in use by now"),
     ],
 )
 def test_evidence_that_speaks_against_a_promotion_stops_it(settings, tmp_path, fields, said):
@@ -88,6 +89,16 @@ def test_a_challenger_that_never_came_may_be_rejected(settings):
     assert (event.event, event.release, event.champion_before, event.weights_sha256) == (
         "rejected", "r0007", "r0001", None,
     )  # fmt: skip
+
+
+def test_a_refusal_that_is_recorded_again_by_a_task_that_was_killed_counts_once(settings):
+    said = {"by": "gate", "why": "worse", "evidence": "run-1/gate.json"}
+    assert reject("r0007", **said, settings=settings) == reject("r0007", **said, settings=settings)
+    reject("r0007", **(said | {"evidence": "run-2/gate.json"}), settings=settings)
+    assert [e.evidence for e in read_events(settings.model_repository) if e.event == "rejected"] == [
+        "run-1/gate.json",
+        "run-2/gate.json",
+    ]
 
 
 def test_the_first_champion_cannot_be_rolled_back(settings):

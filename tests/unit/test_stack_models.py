@@ -66,3 +66,17 @@ def test_a_stack_that_serves_the_checkout_itself_copies_nothing(shipped):
 def test_the_repository_lies_in_the_stacks_state_unless_another_is_named(tmp_path):
     assert StackSettings(state_dir=tmp_path).model_repository == tmp_path / "model_repository"
     assert StackSettings(state_dir=tmp_path, model_repository=tmp_path / "own").model_repository == tmp_path / "own"
+
+
+def test_the_shipped_history_is_brought_once_and_then_the_stacks_own_goes_on(tmp_path, shipped):
+    own = tmp_path / "own"
+    (shipped / "history").mkdir()
+    (shipped / "history/00001.json").write_text("r0001 was promoted")
+    bring(own, shipped)
+    assert (own / "history/00001.json").read_text() == "r0001 was promoted"
+    (own / "history/00002.json").write_text("r0002 was trained here")
+    (shipped / "history/00002.json").write_text("r0002 came with a later version")
+    (shipped / "history/00003.json").write_text("so did r0003")
+    assert bring(own, shipped) == []
+    assert (own / "history/00002.json").read_text() == "r0002 was trained here"
+    assert not (own / "history/00003.json").exists()
