@@ -35,6 +35,7 @@ from screening.errors import (
     SettingsError,
 )
 from screening.evaluate_cli import evaluate
+from screening.monitoring_cli import app as monitoring_app
 from screening.quality_cli import app as quality_app
 from screening.recipes_cli import app as recipes_app
 from screening.release_cli import release_app
@@ -51,6 +52,7 @@ app.add_typer(quality_app, name="quality")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(retrain_app, name="retrain")
+app.add_typer(monitoring_app, name="monitoring")
 console = Console()
 ENV_FILE, UPLOADS_ENV_FILE = Path(".local/screening.env"), Path(".local/uploads.env")
 """Written by `make up`: addresses and credentials of the local stack; only the second may write uploads."""

@@ -351,6 +351,14 @@ QUALITY = Contract(
     ),
 )
 
+
+def quality_contract_of(column_names: Sequence[str]) -> Contract:
+    """The contract of a table of quality that a night before the tone of the skin was measured may have written."""
+    if "skin_ita_deg" in column_names:
+        return QUALITY
+    return replace(QUALITY, columns=tuple(c for c in QUALITY.columns if c.name != "skin_ita_deg"))
+
+
 PREDICTIONS = Contract(
     "predictions",
     ("photo_id", "member"),
@@ -790,7 +798,12 @@ CONTROL_CHARTS = Contract(
         Column("regime", _TEXT, "release and cut-offs under which shares can be compared"),
         Column("events", pa.int32(), "photos or people with the property", low=0),
         Column("of", pa.int32(), "photos or people in all", low=0),
-        Column("state", _TEXT, "", words=("no_photos", "learning", "in_control", "above", "below")),
+        Column(
+            "state",
+            _TEXT,
+            "how the night compares with the level",
+            words=("no_photos", "learning", "in_control", "above", "below"),
+        ),
         Column("baseline_nights", pa.int16(), "earlier nights that the level rests on", low=0),
         _probability("level", "share in the earlier nights; null while learning", nullable=True),
         _probability("low", "share below which the night alarms by itself", nullable=True),
@@ -810,7 +823,12 @@ DRIFT = Contract(
         Column("regime", _TEXT, "filters or release under which the values can be compared"),
         Column("photos", pa.int32(), "photos of the night that have a value", low=0),
         Column("values", pa.list_(_P), "mean over the photos of what they are compared by; empty without photos"),
-        Column("state", _TEXT, "", words=("learning", "too_few", "steady", "drift")),
+        Column(
+            "state",
+            _TEXT,
+            "how the last nights compare with the reference",
+            words=("learning", "too_few", "steady", "drift"),
+        ),
         _probability("p_value", "that nights alike differ so much; null unless tested", nullable=True),
         Column("effect", _P, "how large the difference is; null unless tested", nullable=True, low=0),
         Column("at", _P, "value at which the shares differ most", nullable=True),

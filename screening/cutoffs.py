@@ -198,11 +198,14 @@ class MonitoringLimits:
     """Nights back that make the level of a control chart; those with an alarm do not count."""
     chart_learning_nights: int = 14
     """Nights with photos before a chart has limits: two whole weeks."""
+    chart_settled_nights: int = 45
+    """Nights that make a level before nights of a lasting alarm are left out of it, too; until then only those that stand
+    out by themselves are: a level that was learnt from a few odd nights would else alarm for good."""
     chart_weight: float = 0.2
     """Of the newest night in the exponentially weighted mean (Lucas and Saccucci 1990: 0.05 to 0.25)."""
     chart_night: float = 3.3
     """Score of a night that alarms by itself."""
-    chart_lasting: float = 2.8
+    chart_lasting: float = 2.9
     """Standard deviations of the weighted mean that alarm."""
     chart_spread_doubt: float = 0.2
     """One-sided doubt at which the over-dispersion of the earlier nights is taken."""

@@ -86,7 +86,12 @@ def read_tables(store: Store, keys: Sequence[str], contract: Contract, *, at_onc
     return check_table(pa.concat_tables([contract.schema.empty_table(), *found]).combine_chunks(), contract)
 
 
-def iter_table(store: Store, key: str, contract: Contract, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def iter_table(
+    store: Store,
+    key: str,
+    contract: Contract | Callable[[Sequence[str]], Contract],
+    columns: Sequence[str] | None = None,
+) -> Iterator[pa.Table]:
     """Read a table in chunks of at most ``CHUNK_ROWS`` rows and check each.
 
     The object's compressed bytes are held, and one chunk of rows. That a key stands only once is checked within each
@@ -95,19 +100,20 @@ def iter_table(store: Store, key: str, contract: Contract, columns: Sequence[str
     Args:
         store: where the object is.
         key: of the object.
-        contract: of the whole table.
+        contract: of the whole table, or what makes it of the names of the columns that are found.
         columns: read these only, in the contract's order; all when None.
 
     Raises:
         MissingObjectError: there is no such object.
         ContractError: it is no Parquet, a column is unknown, or a chunk breaks the contract.
     """
-    wanted = [c.name for c in contract.columns] if columns is None else _in_order(contract, columns)
-    # The key is read along in any case: a key that stands twice is never overlooked.
-    part = replace(contract, columns=tuple(c for c in contract.columns if c.name in {*wanted, *contract.key}))
     with _opened(store, key) as file:
+        found = contract if isinstance(contract, Contract) else contract(file.schema_arrow.names)
+        wanted = [c.name for c in found.columns] if columns is None else _in_order(found, columns)
+        # The key is read along in any case: a key that stands twice is never overlooked.
+        part = replace(found, columns=tuple(c for c in found.columns if c.name in {*wanted, *found.key}))
         try:
-            _check_columns(file.schema_arrow, contract)
+            _check_columns(file.schema_arrow, found)
             for batch in file.iter_batches(CHUNK_ROWS, columns=[c.name for c in part.columns]):
                 yield check_table(pa.Table.from_batches([batch]), part).select(wanted)
         except (pa.ArrowException, OSError) as error:

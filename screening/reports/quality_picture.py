@@ -73,7 +73,10 @@ def _words(
         hit = [cutoff for cutoff, line in lines.items() if line.is_hit(value, getattr(cutoffs, cutoff))]
         colour = _RED if any(c.startswith("refuse") for c in hit) else _ORANGE if hit else _BLACK
         words.append(
-            (f"{name} {value:.3g} {units[name]}" if not isinstance(value, bool) else f"{name} {value}", colour)
+            (
+                f"{name} {value}" if value is None or isinstance(value, bool) else f"{name} {value:.3g} {units[name]}",
+                colour,
+            )
         )
         limits = ", ".join(f"{c.split('_')[0]} {line.side} {getattr(cutoffs, c):g}" for c, line in lines.items())
         if limits:

@@ -7,10 +7,11 @@ that it gave: the photo's working copy and its published rows still tell what it
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from screening.contracts import PHOTOS, QUALITY, Contract, Outcome
+from screening.contracts import PHOTOS, QUALITY, Contract, Outcome, quality_contract_of
 from screening.edges import paths
 from screening.edges.tables import read_table
 from screening.errors import MissingObjectError
@@ -50,14 +51,14 @@ class EarlierRun:
 
     def _of_programme(self, programme: str) -> tuple[dict[tuple[str, str], Row], dict[str, Row]]:
         if programme not in self._published:
-            photos = {(row["key"], row["etag"]): row for row in self._rows(PHOTOS, programme)}
-            quality = {row["photo_id"]: row for row in self._rows(QUALITY, programme)}
+            photos = {(row["key"], row["etag"]): row for row in self._rows(PHOTOS.name, PHOTOS, programme)}
+            quality = {row["photo_id"]: row for row in self._rows(QUALITY.name, quality_contract_of, programme)}
             self._published[programme] = photos, quality
         return self._published[programme]
 
-    def _rows(self, contract: Contract, programme: str) -> list[Row]:
+    def _rows(self, name: str, contract: Contract | Callable[[Sequence[str]], Contract], programme: str) -> list[Row]:
         night = self._context.plan(self._run_id).night
         with suppress(MissingObjectError):
-            key = paths.published(contract.name, programme, night)
+            key = paths.published(name, programme, night)
             return list(read_table(self._context.results, key, contract).to_pylist())
         return []

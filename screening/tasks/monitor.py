@@ -149,7 +149,7 @@ def _watch(
         charts=[*earlier_charts, *charts],
         drift=drift,
         accepted=accepted,
-        nights=len(history.nights) + 1,
+        nights=len({row["night"] for row in all_figures}),
         estimated=estimated(summed(r for r in all_figures if r["group_kind"] == ALL and r["release"] == plan.release)),
         measured=_measured(history, all_figures, taxonomy),
         groups=_groups(all_figures),
@@ -205,6 +205,8 @@ def _drift(tables: Mapping[str, pa.Table], plan: Plan, accepted: date | None, hi
 def _measured(history: History, figures: Sequence[Row], taxonomy: Taxonomy) -> list[MeasuredRelease]:
     """What the labels say of each release that graded the window, newest release last."""
     queue, vetted = history.reviewed()
+    known = {row["night"] for row in figures}
+    queue = [row for row in queue if row["night"] in known]
     truth_of = {
         row["photo_id"]: (truth, row["label_strength"])
         for row in vetted
@@ -265,7 +267,8 @@ def _groups(figures: Sequence[Row]) -> list[Row]:
 
 
 def _raised(night: date, watches: Iterable[ProgrammeWatch]) -> Raised:
-    drift, alarms = {}, {}
+    drift: dict[str, list[str]] = {}
+    alarms: dict[str, list[str]] = {}
     for watch in watches:
         found = [
             row["property"]

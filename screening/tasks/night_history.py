@@ -65,7 +65,7 @@ class History:
         write_table(self.context.results, self._reference_key(kind, regime), table, DRIFT_REFERENCE, only_if_new=True)
 
     def reviewed(self) -> tuple[list[Row], list[Row]]:
-        """Rows of the review queue, and the vetted photos that were settled before the night, of the nights and this one."""
+        """Rows of the review queue of the nights, and the vetted photos that were settled before this one."""
         queue = self.rows(REVIEW_QUEUE)
         vetted = [
             row

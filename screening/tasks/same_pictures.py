@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from screening.contracts import LEDGER, QUALITY, Outcome
+from screening.contracts import LEDGER, QUALITY, Outcome, quality_contract_of
 from screening.edges import paths
 from screening.edges.tables import iter_table
 from screening.errors import ContractError, MissingObjectError
@@ -72,7 +72,7 @@ def _hashes_of(
     for night in nights:
         key = paths.published(QUALITY.name, programme, night)
         try:
-            for chunk in iter_table(context.results, key, QUALITY, ["photo_id", "perceptual_hash"]):
+            for chunk in iter_table(context.results, key, quality_contract_of, ["photo_id", "perceptual_hash"]):
                 rows = [r for r in chunk.to_pylist() if r["perceptual_hash"] and r["photo_id"] not in besides]
                 yield [r["photo_id"] for r in rows], read_hashes([r["perceptual_hash"] for r in rows])
         except MissingObjectError:  # the programme sent nothing then, or the night was never published

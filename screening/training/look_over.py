@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from screening.stages.quality.learnt import filters_version
 PHOTOS_AT_ONCE = 500
 """Photos in a part of the cache: what a killed run loses at most."""
 
-_MEASURES = tuple(field.name for field in fields(QualityMeasures))
+_MEASURES = tuple(field.name for field in fields(QualityMeasures) if field.default is MISSING)
+"""What a verdict rests on; a measure with a default is for statistics, and caches from before it stay good."""
 _SEEN = ("captured_at_utc", "device", "perceptual_hash")
 _CACHED = pa.schema(
     [

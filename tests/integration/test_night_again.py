@@ -79,6 +79,7 @@ KILLED_AFTER = [
     # Written when the night is claimed, and once more when everything else is published.
     ("publish", r"/tables/ledger/night=", 1),
     ("report", r"/report\.html$", 1),
+    ("monitor", r"/monitoring\.html$", 1),
 ]
 
 

@@ -33,6 +33,7 @@ ENDS = {
     "corpus_cli",
     "cutoffs_cli",
     "evaluate_cli",
+    "monitoring_cli",
     "quality_cli",
     "recipes_cli",
     "release_cli",

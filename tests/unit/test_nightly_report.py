@@ -156,7 +156,7 @@ def test_programmes_reasons_and_measures_have_their_tables() -> None:
 
 
 def test_a_measure_that_the_page_does_not_know_is_shown_as_its_contract_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightly, "_shown_measures", lambda _cutoffs: {})
+    monkeypatch.setattr(nightly, "shown_measures", lambda _cutoffs: {})
     assert "blur score" in sections_of(a_night())["quality"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from screening.contracts import LEDGER, MANIFEST_ISSUES, QUALITY, REFERRALS, Column, Contract
 from screening.edges import tables
 from screening.edges.folder_store import FolderStore
-from screening.edges.tables import TableWriter, iter_table, read_table, write_table
+from screening.edges.tables import TableWriter, iter_table, read_table, read_tables, write_table
 from screening.errors import ContractError, MissingObjectError
 
 KEY = "tables/moles/part-0.parquet"
@@ -263,3 +263,18 @@ def test_a_large_ledger_is_written_and_read_in_little_memory(store):
         largest = max(largest, pool.bytes_allocated() - before)
     assert seen == rows
     assert largest < written / 2
+
+
+def test_small_objects_are_read_as_one_table_in_the_order_of_their_keys(store):
+    for number in (3, 1, 2):
+        write_table(store, f"tables/{number}.parquet", moles(number), MOLES)
+    keys = ["tables/2.parquet", "tables/not-there.parquet", "tables/1.parquet"]
+    assert read_tables(store, keys, MOLES)["number"].to_pylist() == [2, 1]
+    assert read_tables(store, [], MOLES).num_rows == 0
+
+
+def test_a_key_that_stands_in_two_objects_is_found(store):
+    for number in (1, 2):
+        write_table(store, f"tables/{number}.parquet", moles(7), MOLES)
+    with pytest.raises(ContractError, match="2 rows but 1 distinct"):
+        read_tables(store, ["tables/1.parquet", "tables/2.parquet"], MOLES)

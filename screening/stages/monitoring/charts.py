@@ -55,6 +55,8 @@ def chart_row(
     row: Row = {"chart": chart, "regime": regime, "events": events, "of": of, "state": "no_photos"}
     alike = [r for r in earlier if r["regime"] == regime and r["of"]][-limits.window_nights :]
     baseline = [r for r in alike if r["state"] not in ("above", "below")]
+    if len(baseline) < limits.chart_settled_nights:
+        baseline = [r for r in alike if abs(r["score"] or 0.0) < limits.chart_night]
     row["baseline_nights"] = len(baseline)
     if not of:
         return row

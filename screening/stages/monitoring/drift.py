@@ -83,7 +83,7 @@ def find_drift(
 
 
 def _weights(photos: np.ndarray, limits: MonitoringLimits) -> np.ndarray:
-    return np.minimum(photos, limits.drift_most_photos).astype(np.float64)
+    return np.asarray(np.minimum(photos, limits.drift_most_photos), np.float64)
 
 
 def _mean(nights: Sketches, limits: MonitoringLimits) -> np.ndarray:

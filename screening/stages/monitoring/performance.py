@@ -170,8 +170,8 @@ def _share_of(
     if whole <= 0 or not labelled:
         return None
     part = points[np.ix_(*parts)].sum()
-    drawn_part = draws[(slice(None), *np.ix_(*parts))].sum(axis=(1, 2))
-    drawn_whole = draws[(slice(None), *np.ix_(*wholes))].sum(axis=(1, 2))
+    drawn_part = draws[:, parts[0]][:, :, parts[1]].sum(axis=(1, 2))
+    drawn_whole = draws[:, wholes[0]][:, :, wholes[1]].sum(axis=(1, 2))
     # The photos that there were are themselves a sample of those to come: Beta on top of the drawn numbers.
     noise = np.random.default_rng(_SEED)
     shares = noise.beta(drawn_part + 0.5, np.maximum(drawn_whole - drawn_part, 0.0) + 0.5)

@@ -65,8 +65,6 @@ class QualityMeasures:
     """Share of the lesion and what is close to it that hairs cross, 0..1."""
     skin_brightness: float
     """Median luma of the skin, of the whole frame when there is none, 0..1."""
-    skin_ita_deg: float | None
-    """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
     clipped_dark_fraction: float
     """Share of the frame that is black, 0..1; a dermoscope's corners count."""
     clipped_bright_fraction: float
@@ -76,6 +74,8 @@ class QualityMeasures:
     short_side_px: int
     """Shorter side as uploaded, pixels."""
     is_greyscale: bool
+    skin_ita_deg: float | None = None
+    """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
 
 
 def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
@@ -105,12 +105,12 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         hair_fraction=_share(hair),
         lesion_hair_fraction=_share(hair[around(lesion, _HAIR_CELLS)]),
         skin_brightness=float(np.median(skin_luma if skin_luma.size else small)) / 255.0,
-        skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(view, bare_skin),
         clipped_dark_fraction=_share(small <= _BLACK_LEVEL),
         clipped_bright_fraction=_share(is_white),
         lesion_glare_fraction=_share(is_white[at_size_of(lesion, small)]),
         short_side_px=min(photo.header.width, photo.header.height),
         is_greyscale=photo.is_greyscale,
+        skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(view, bare_skin),
     )
 
 
