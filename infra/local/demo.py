@@ -39,7 +39,7 @@ from screening.tasks.report import REPORT_NAME, read_timings
 from screening.tasks.staged import read_staged
 
 NIGHTLY = "nightly_screening"
-NIGHTLY_TASKS = ("open_night", "prepare", "infer", "grade", "audit", "publish", "report")
+NIGHTLY_TASKS = ("open_night", "prepare", "infer", "grade", "audit", "publish", "report", "monitor")
 PROGRAMME = "demo"
 console = Console()
 

@@ -69,9 +69,14 @@ def run_night(
     on_progress("report", plan.photos, plan.photos)
     accounting = report(plan.run_id, context)
     on_progress("monitor", plan.photos, plan.photos)
-    try:
-        monitor(plan.run_id, context)
-    except ScreeningError as error:  # the night is out: its grades and referrals stand
-        log.error("monitor run=%s failed, the night is published all the same: %s", plan.run_id, error)
+    monitor_if_possible(plan.run_id, context)
     unload_releases(plan.run_id, context)
     return plan.run_id, accounting
+
+
+def monitor_if_possible(run_id: str, context: NightContext) -> None:
+    """Monitor a night that is out already: what fails here takes nothing of it back, and is said in the log."""
+    try:
+        monitor(run_id, context)
+    except ScreeningError as error:
+        log.error("monitor run=%s failed, the night is published all the same: %s", run_id, error)

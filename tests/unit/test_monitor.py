@@ -12,8 +12,9 @@ from screening.edges import paths
 from screening.edges.tables import read_table
 from screening.errors import ContractError
 from screening.tasks.monitor import accept_level
+from screening.tasks.whole_night import monitor_if_possible
 from tests.unit.pages import Page
-from tests.unit.watched_nights import Programme, claimed, context_at, night_number, plan_of, review, watch
+from tests.unit.watched_nights import Programme, claimed, context_at, night_number, plan_of, review, stage, watch
 
 STEADY = Programme(photos=30)
 TABLES = (CONTROL_CHARTS, DRIFT, NIGHT_FIGURES)
@@ -165,3 +166,11 @@ def test_a_broken_table_of_an_earlier_night_is_named(tmp_path):
     context.results.put(paths.published(DRIFT.name, "north", night_number(0)), b"no parquet")
     with pytest.raises(ContractError, match="tables/drift/programme=north/night=2026-09-01"):
         watch(context, {"north": STEADY}, night_number(1))
+
+
+def test_a_night_without_a_scheduler_is_out_even_where_it_cannot_be_monitored(tmp_path, caplog):
+    context = context_at(tmp_path)
+    watch(context, {"north": STEADY}, night_number(0))
+    context.results.put(paths.published(DRIFT.name, "north", night_number(0)), b"no parquet")
+    monitor_if_possible(stage(context, {"north": STEADY}, night_number(1)), context)
+    assert "the night is published all the same: table 'tables/drift/programme=north" in caplog.text
