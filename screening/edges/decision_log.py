@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -33,6 +34,21 @@ def append_decision(store: Store, row: dict[str, object]) -> bool:
         ContractError: the row breaks the contract.
     """
     [checked] = DECISIONS.table([row]).to_pylist()
+    return _put(store, checked)
+
+
+def append_decisions(store: Store, rows: list[dict[str, object]], connections: int) -> int:
+    """Write many decisions as ``append_decision`` does, ``connections`` at once; returns how many were new.
+
+    Raises:
+        ContractError: a row breaks the contract, or two have one id; nothing was written.
+    """
+    checked = DECISIONS.table(rows).to_pylist()
+    with ThreadPoolExecutor(connections) as threads:
+        return sum(threads.map(lambda row: _put(store, row), checked))
+
+
+def _put(store: Store, checked: dict[str, Any]) -> bool:
     recorded: datetime = checked["recorded_at_utc"]
     key = paths.decision(recorded.astimezone(UTC).date(), str(checked["photo_id"]), str(checked["decision_id"]))
     return store.put(key, json.dumps(checked, default=_as_text, ensure_ascii=False).encode(), only_if_new=True)

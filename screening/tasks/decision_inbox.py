@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 
 from screening.contracts import LEDGER, Outcome, grades_contract_of
 from screening.edges import paths
-from screening.edges.decision_log import append_decision, decision_keys
+from screening.edges.decision_log import append_decisions, decision_keys
 from screening.edges.tables import iter_table, read_table
 from screening.errors import ChangedObjectError, MissingObjectError
 from screening.stages.decision_files import (
@@ -96,8 +95,7 @@ def _import_file(name: str, body: bytes, known: set[str], context: NightContext)
     )
     rejects += wrong
     new = [row for row in decisions if row["decision_id"] not in known]
-    with ThreadPoolExecutor(context.settings.s3_connections) as threads:
-        written = sum(threads.map(lambda row: append_decision(context.results, row), new))
+    written = append_decisions(context.results, new, context.settings.s3_connections)
     known |= {str(row["decision_id"]) for row in new}
     if rejects:
         context.results.put(paths.rejects(_rejects_name(name)), rejects_csv(rejects))

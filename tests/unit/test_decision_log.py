@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from screening.edges import paths
-from screening.edges.decision_log import append_decision, decision_keys, read_decision
+from screening.edges.decision_log import append_decision, append_decisions, decision_keys, read_decision
 from screening.edges.folder_store import FolderStore
 from screening.errors import ContractError
 
@@ -66,3 +66,20 @@ def test_an_object_that_is_no_decision_is_named(store):
     store.put(key, b'{"photo_id": 3}')
     with pytest.raises(ContractError, match="no decision can be read"):
         read_decision(store, key)
+
+
+def test_many_decisions_are_written_at_once_as_each_would_be(store):
+    rows = [ROW | {"decision_id": letter * 32} for letter in "abc"]
+    append_decision(store, rows[0])
+    assert append_decisions(store, rows, connections=2) == 2
+    assert sorted(read_decision(store, found.key)["decision_id"][0] for found in decision_keys(store)) == [
+        "a",
+        "b",
+        "c",
+    ]
+
+
+def test_of_many_decisions_none_is_written_when_one_breaks_the_contract(store):
+    with pytest.raises(ContractError, match="evidence"):
+        append_decisions(store, [ROW, ROW | {"decision_id": "e" * 32, "evidence": "hearsay"}], connections=2)
+    assert list(decision_keys(store)) == []
