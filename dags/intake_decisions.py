@@ -10,7 +10,7 @@ nothing that fails later keeps a withdrawn person's photos. `read_inbox` takes i
 
 **May run twice.** Everything follows from objects that are written once; no decision counts twice.
 
-**By hand:** trigger it, with `always` also where nothing is new.
+**By hand:** trigger it, with `everything` also where nothing is new.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CORPUS = Asset("screening_corpus")
     schedule=CronTriggerTimetable("*/15 * * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
-    params={"always": Param(default=False, type="boolean", title="Also where nothing is new")},
+    params={"everything": Param(default=False, type="boolean", title="Also where nothing is new")},
     default_args={"retries": 4, "retry_delay": timedelta(seconds=10), "retry_policy": RETRY_BY_CLASS},
     tags=["screening"],
     doc_md=__doc__,
@@ -39,7 +39,7 @@ def intake_decisions() -> None:
     def anything_new() -> bool:
         from screening import tasks  # numpy and pyarrow load in the task, not when the DAG is parsed
 
-        return get_current_context()["params"]["always"] or tasks.anything_new(tasks.open_context())
+        return get_current_context()["params"]["everything"] or tasks.anything_new(tasks.open_context())
 
     @task
     def apply_withdrawals() -> None:
