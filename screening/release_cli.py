@@ -105,7 +105,12 @@ def rollback(by: By, why: Why) -> None:
         highlight=False,
     )
     if done.problem:
-        console.print(f"Triton did not confirm it: {done.problem}", style="yellow", markup=False, highlight=False)
+        console.print(
+            f"Not confirmed, the rollback stands all the same: {done.problem}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+        )
     else:
         console.print(f"Triton answers its golden photos as torch did ({done.total_s:.1f} s in all)", highlight=False)
 

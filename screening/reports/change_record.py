@@ -142,6 +142,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

@@ -42,7 +42,7 @@ ROLLBACK_REQUEST_S = 2.0
 
 @dataclass(frozen=True)
 class Rollback:
-    """What came of one; ``problem`` says why the model server did not confirm the release, None when it did."""
+    """What came of one; ``problem`` says why nights may fail with the release, None when the server confirmed it."""
 
     event: ReleaseEvent
     switched_s: float

@@ -150,13 +150,13 @@ def test_a_change_record_quotes_the_gate(settings):
     compared = {
         "passed": True,
         "margin": 0.02,
-        "checks": [{"name": "sensitivity", "difference": 0.01}, {"name": "size", "limit": 3}],
+        "checks": [{"name": "sensitivity", "difference": 0.0123456}, {"name": "size", "limit": 3}],
         "test_set": {"photos": 120},
         "subgroups": ["I-II", "III-IV"],
     }
     text = record(settings, compared, evidence="gate.json")
     assert "- passed: True\n- margin: 0.02" in text
-    assert "### Checks\n\n| name | difference | limit |\n| --- | --- | --- |\n| sensitivity | 0.01 | – |" in text
+    assert "### Checks\n\n| name | difference | limit |\n| --- | --- | --- |\n| sensitivity | 0.01235 | – |" in text
     assert "### Test set\n\n| photos |\n| --- |\n| 120 |" in text
     assert "- subgroups: I-II, III-IV" in text
 
