@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from screening.stages.missed_lesions import Stratum, missed_lesions, weighted_poisson_interval
+from screening.stages.vetting import low_risk_strata
+from screening.taxonomy import load_taxonomy
 
 
 def drawn(photos, probability, found, *, chosen=None, settled=None):
@@ -76,3 +78,25 @@ def test_the_interval_covers_the_truth_at_least_as_often_as_it_says(lesions):
         inside += estimate.low <= lesions <= estimate.high
     assert inside / 2000 >= 0.95
     assert np.mean(estimates) == pytest.approx(lesions, abs=4 * np.std(estimates) / 2000**0.5 + 1e-9)
+
+
+def test_a_night_falls_into_photos_that_had_to_be_looked_at_and_photos_that_were_drawn():
+    queue = [
+        {"photo_id": "near", "grade": "low_risk", "inclusion_probability": 1.0},
+        {"photo_id": "near too", "grade": "low_risk", "inclusion_probability": 1.0},
+        {"photo_id": "bad", "grade": "dangerous", "inclusion_probability": 1.0},
+        *({"photo_id": f"drawn {i}", "grade": "low_risk", "inclusion_probability": 0.1} for i in range(5)),
+    ]
+    vetted = [
+        {"photo_id": "near", "state": "settled", "disease": "melanoma"},
+        {"photo_id": "near too", "state": "needs_adjudication", "disease": None},
+        {"photo_id": "bad", "state": "settled", "disease": "nevus"},
+        {"photo_id": "drawn 0", "state": "settled", "disease": "basal_cell_carcinoma"},
+        {"photo_id": "drawn 1", "state": "settled", "disease": "nevus"},
+        # `lesion` has no grade: it tells neither that a lesion was missed nor that none was.
+        {"photo_id": "drawn 2", "state": "settled", "disease": "lesion"},
+    ]
+    assert low_risk_strata(queue, vetted, 52, load_taxonomy()) == [
+        Stratum(photos=50, inclusion_probability=0.1, chosen=5, settled=2, found=1),
+        Stratum(photos=2, inclusion_probability=1.0, chosen=2, settled=1, found=1),
+    ]
