@@ -48,7 +48,7 @@ _TO_DO = {
 _DRIFT_TO_DO = (
     "Look at photos of the last nights beside older ones. A new camera, light or place: tell the programme what to "
     "change. Other patients: the release may not know them; have more of their photos reviewed. If the change is right and here "
-    "to stay, write it down with `screening monitoring accept`: the comparison then begins anew."
+    "to stay, write it down with “screening monitoring accept”: the comparison then begins anew."
 )
 KIND_WORDS = {
     "age": "Age in years",
@@ -148,7 +148,7 @@ def _happened(watch: ProgrammeWatch, night: date) -> Iterator[Row]:
             yield {
                 "programme": watch.name,
                 "title": f"The photos have changed: {property_title(row['property']).lower()}",
-                "says": _difference(row) + ".",
+                "says": _difference(row).capitalize() + ".",
                 "since": row["since"],
                 "is_new": row["since"] == night,
                 "to_do": _DRIFT_TO_DO,
@@ -161,8 +161,8 @@ def _difference(row: Row) -> str:
     if row["property"] == ANSWERS:
         return f"before and now explain {_percent(row['effect'])} of the variance of the networks' answers"
     return (
-        f"up to {figures.figure(row['at'])} lay {_percent(row['share_before'])} of the photos before, "
-        f"{_percent(row['share_now'])} in the last nights"
+        f"at most {figures.figure(row['at'])} in {_percent(row['share_before'])} of the photos before, "
+        f"in {_percent(row['share_now'])} of the last nights'"
     )
 
 

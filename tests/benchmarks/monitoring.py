@@ -152,15 +152,14 @@ def tone() -> None:
                     (int(float(row["fitspatrick"])), measure_quality(decode_photo(body, PhotoLimits())).skin_ita_deg)
                 )
     told = [(skin_type, ita) for skin_type, ita in found if ita is not None]
-    ranks = [np.unique(values, return_inverse=True)[1] for values in zip(*told, strict=True)]
-    print(
-        f"{len(found)} photos, {len(told)} with an angle; rank correlation {np.corrcoef(*map(_mid_ranks, ranks))[0, 1]:.3f}"
-    )
+    types, angles = (_mid_ranks(np.array(values)) for values in zip(*told, strict=True))
+    print(f"{len(found)} photos, {len(told)} with an angle; rank correlation {np.corrcoef(types, angles)[0, 1]:.3f}")
     for pair, count in sorted(Counter((SKIN_TYPES[skin_type], ita_group(ita)) for skin_type, ita in told).items()):
         print(f"recorded {pair[0]}, in the photo {pair[1]}: {count}")
 
 
-def _mid_ranks(places: np.ndarray) -> np.ndarray:
+def _mid_ranks(values: np.ndarray) -> np.ndarray:
+    places = np.unique(values, return_inverse=True)[1]
     counts = np.bincount(places)
     return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[places])
 
