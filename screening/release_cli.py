@@ -184,5 +184,5 @@ def build(
     training_set = prepare_training_set(loaded, photos, weights_dir, work)
     members = fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
     made_on = datetime.now(UTC).date()
-    folder = build_release(name, loaded, training_set, members, model_repository, made_on)
+    folder = build_release(name, loaded, training_set, members, model_repository, made_on=made_on)
     console.print(f"release {name} in {folder}", highlight=False)

@@ -53,11 +53,13 @@ def choose_cutoffs(
     weights: np.ndarray,
     classes: TrainingClasses,
     dangerous_sensitivity: float | None = None,
+    kept_sensitivity: float | None = None,
 ) -> GradeCutoffs:
     """Cut-offs of the grades and of every disease.
 
     dangerous: Youden's index on p_dangerous, or the highest cut-off at which ``dangerous_sensitivity`` of the dangerous
-    photos are caught. high_risk: the highest cut-off on p_high_risk + p_dangerous at which ``WANTED_SENSITIVITY`` of all
+    photos are caught; with ``kept_sensitivity``, the share that the release before catches of these photos, no higher than
+    what keeps it. high_risk: the highest cut-off on p_high_risk + p_dangerous at which ``WANTED_SENSITIVITY`` of all
     that is not low risk is caught. Each disease: Youden's index (Han et al. 2018 give every disease its own); a disease
     that no photo shows gets none, and is in the differential only when certain.
 
@@ -74,6 +76,9 @@ def choose_cutoffs(
         else _at_sensitivity(grades == 2, scores[:, 2], weights, dangerous_sensitivity),
         "high_risk": _at_sensitivity(grades >= 1, scores[:, 1:].sum(axis=1), weights, WANTED_SENSITIVITY),
     }
+    if kept_sensitivity is not None:
+        kept = _at_sensitivity(grades == 2, scores[:, 2], weights, kept_sensitivity)
+        numbers["dangerous"] = min(numbers["dangerous"], kept)
     diseases = {
         disease: _youden(labels == i, probabilities[:, i], weights)
         for i, disease in enumerate(classes.class_ids)

@@ -80,13 +80,15 @@ def fit_member(
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     _take_folder(recipe, folder)
     _check_classes(photos, classes)
-    member = build_member(recipe, len(classes), weights_dir, is_empty=start is not None)
-    if start:
-        load_safetensors(member, start.file, start.sha256)
     finished = folder / "finished"
     if not finished.is_file():
+        member = build_member(recipe, len(classes), weights_dir, is_empty=start is not None)
+        if start:
+            load_safetensors(member, start.file, start.sha256)
         _run_epochs(member, recipe, photos, classes, folder, logger)
         finished.touch()
+    # A network of its own, not the one that was trained: that one's memory layout makes other roundings than a loaded one's.
+    member = build_member(recipe, len(classes), weights_dir, is_empty=True)
     state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     member.load_state_dict({k.removeprefix("member."): v for k, v in state.items() if k.startswith("member.")})
     return member.cpu().requires_grad_(requires_grad=True).eval()

@@ -31,14 +31,16 @@ VERSION = 1
 """Of every member's folder: a member that changes gets another name, with its release's."""
 
 
-def build_release(  # what a release is made of
+def build_release(  # noqa: PLR0913  # what a release is made of
     name: str,
     recipe: EnsembleRecipe,
     training_set: TrainingSet,
     members: list[Member],
     repository: Path,
+    *,
     made_on: date,
     split: pa.Table | None = None,
+    kept_sensitivity: float | None = None,
 ) -> Path:
     """Write the release ``name`` (as r0001) into a Triton repository and return its folder.
 
@@ -53,6 +55,7 @@ def build_release(  # what a release is made of
         repository: a Triton repository.
         made_on: the day that the release tells.
         split: of the training set and of all that earlier releases knew; None: of the training set alone.
+        kept_sensitivity: as in ``choose_cutoffs``.
     """
     classes, corpus = training_set.classes, training_set.corpus
     labels, kinds = corpus["label"].to_numpy(), corpus["kind"].to_numpy()
@@ -62,7 +65,9 @@ def build_release(  # what a release is made of
     logits = member_logits(members, training_set.pixels, validation)
     temperature = fit_temperature(logits, labels[validation], weights)
     validated = ensemble_probabilities(logits, temperature)
-    cutoffs = choose_cutoffs(validated, labels[validation], weights, classes, recipe.dangerous_sensitivity)
+    cutoffs = choose_cutoffs(
+        validated, labels[validation], weights, classes, recipe.dangerous_sensitivity, kept_sensitivity
+    )
 
     print(f"release {name}: export {len(members)} members", flush=True)
     for member, spec in zip(members, recipe.members, strict=True):

@@ -9,13 +9,18 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from screening.edges.release import load_release
 from screening.errors import ScreeningError
+from screening.training.calibrate import kind_weights
 from screening.training.ensemble import TrainingSet
+from screening.training.evaluation.gate import DANGEROUS
+from screening.training.evaluation.release_answers import ask_release
 from screening.training.networks import Member
 from screening.training.recipe import EnsembleRecipe
 from screening.training.release import build_release
+from screening.training.retraining.compare import photos_on_side
 from screening.training.retraining.run_folder import RunFolder
-from screening.training.splits import read_split
+from screening.training.splits import VALIDATION, read_split
 
 _MODEL = re.compile(r"lesion_ensemble_r([0-9]{4,})")
 
@@ -23,7 +28,8 @@ _MODEL = re.compile(r"lesion_ensemble_r([0-9]{4,})")
 def assemble_release(run: RunFolder, training_set: TrainingSet, members: list[Member], model_repository: Path) -> str:
     """Write the challenger into the run's folder as a model repository of its own; returns its name.
 
-    The folder has its name only when it is whole: after a kill it is written anew, from the same members.
+    Its cut-off for dangerous lesions keeps the champion's sensitivity on the validation photos, or betters it. The folder
+    has its name only when it is whole: after a kill it is written anew, from the same members.
     """
     order = run.order()
     if order.release is None:
@@ -36,7 +42,9 @@ def assemble_release(run: RunFolder, training_set: TrainingSet, members: list[Me
     shutil.rmtree(part, ignore_errors=True)
     recipe = named_for(order.recipe, name)
     made_on = date.fromisoformat(order.made_on)
-    build_release(name, recipe, training_set, members, part, made_on, read_split(run.split))
+    kept = _champions_sensitivity(order.champion, training_set, model_repository)
+    split = read_split(run.split)
+    build_release(name, recipe, training_set, members, part, made_on=made_on, split=split, kept_sensitivity=kept)
     part.replace(run.release)
     return name
 
@@ -46,6 +54,16 @@ def named_for(recipe: EnsembleRecipe, release: str) -> EnsembleRecipe:
     return recipe.model_copy(
         update={"members": tuple(m.model_copy(update={"name": f"{m.name}_{release}"}) for m in recipe.members)}
     )
+
+
+def _champions_sensitivity(champion: str, training_set: TrainingSet, model_repository: Path) -> float:
+    """Share of the dangerous validation photos that the champion grades dangerous, every kind of photo counting the same."""
+    photos = photos_on_side(training_set, VALIDATION)
+    release = load_release(str(model_repository), champion)
+    scored = ask_release(release, model_repository, photos, training_set.classes.taxonomy).scored
+    is_dangerous = scored.true_grades == DANGEROUS
+    weights = kind_weights(photos.facts["kind"].to_numpy()) * is_dangerous
+    return float((weights * (scored.given_grades == DANGEROUS)).sum() / max(weights.sum(), 1e-12))
 
 
 def _next_name(model_repository: Path, run: RunFolder) -> str:

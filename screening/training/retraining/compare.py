@@ -42,21 +42,17 @@ def compare_releases(run: RunFolder, training_set: TrainingSet, model_repository
         raise MissingError(f"{run.release} does not exist; `screening retrain assemble` comes first")
     champion = load_release(str(model_repository), order.champion)
     challenger = load_release(str(run.release), order.release)
-    rows = np.flatnonzero(training_set.side == TEST)
-    if not len(rows):
+    corpus = training_set.corpus[(training_set.side == TEST).to_numpy()].reset_index(drop=True)
+    if not len(corpus):
         raise ContractError(f"run {order.run_id}: no photo is on the test side, so nothing can be compared")
-    corpus = training_set.corpus.iloc[rows].reset_index(drop=True)
-    facts = (
-        corpus.drop(columns="photo").rename(columns={"photo_id": "photo"}).reindex(columns=["photo", "disease", *FACTS])
-    )
-    photos = CorpusPhotos(facts, training_set.pixels[rows])
+    photos = photos_on_side(training_set, TEST)
     table = corpus[["photo_id", "patient", "disease", "source", "kind", "sex", "skin_group", "age_years"]]
     earlier = split_file(str(model_repository), champion)
     known = set(read_split(earlier)["photo_id"].to_pylist()) if earlier.is_file() else set()
     table = table.assign(is_new=~table["photo_id"].isin(known) if known else False)
     taxonomy = load_taxonomy(run.release / challenger.model / "taxonomy.yaml")
     costs = {}
-    timed = photos.pixels[: min(_TIMED_PHOTOS, len(rows))]
+    timed = photos.pixels[: min(_TIMED_PHOTOS, len(corpus))]
     networks: dict[str, list[Network]] = {}
     for who, release, repository in (
         ("champion", champion, model_repository),
@@ -75,6 +71,14 @@ def compare_releases(run: RunFolder, training_set: TrainingSet, model_repository
     table.to_parquet(run.answers.with_suffix(".part"), index=False)
     run.answers.with_suffix(".part").replace(run.answers)
     write_whole(run.costs, (json.dumps(costs, indent=1) + "\n").encode())
+
+
+def photos_on_side(training_set: TrainingSet, side: str) -> CorpusPhotos:
+    """The photos of one side, known by their ids."""
+    rows = np.flatnonzero(training_set.side == side)
+    corpus = training_set.corpus.iloc[rows].drop(columns="photo").rename(columns={"photo_id": "photo"})
+    facts = corpus.reindex(columns=["photo", "disease", *FACTS]).reset_index(drop=True)
+    return CorpusPhotos(facts, training_set.pixels[rows])
 
 
 def read_compared(run: RunFolder) -> Compared:

@@ -32,7 +32,7 @@ def both(truth: list[int], champion: list[int], challenger: list[int], **changes
     made = Compared(
         names, names, grades, pd.DataFrame(index=range(len(grades))), answers("r0001", champion), answers("r0002", challenger)
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def judge(compared: Compared, rules: GateRules = RULES) -> Verdict:
