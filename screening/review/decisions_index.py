@@ -66,7 +66,7 @@ class DecisionsIndex:
         """
         is_new = append_decision(self._store, row)
         if is_new:
-            self._add([DECISIONS.table([row]).to_pylist()[0]])
+            self._add([{column.name: row.get(column.name) for column in DECISIONS.columns}])
         return is_new
 
     def is_recorded(self, photo_id: str, decision_id: str, since: date) -> bool:

@@ -7,11 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 from screening.edges import paths
 from screening.edges.store import Store
+from screening.edges.withdrawals import withdrawn_people
 from screening.errors import MissingObjectError
 from screening.review.access import Form, Forms, User
 from screening.review.answers import Answer, decision_row
@@ -38,6 +40,8 @@ ANSWER, HISTOPATHOLOGY = "answer", "histopathology"
 """Purposes of the forms on a photo's page."""
 
 Decision = Mapping[str, Any]
+People = Mapping[str, AbstractSet[str]]
+"""Pseudonyms by programme."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,13 @@ class Desk:
         self._rules = rules
         self._index = QueueIndex(store)
         self._withdrawals = _Withdrawals(store)
+        self._drafts: set[tuple[str, str]] = set()
         self._standings: dict[str, tuple[Sequence[Decision], int, Standing]] = {}
-        self._visible: tuple[Queue, frozenset[str], Queue] | None = None
+        self._visible: tuple[Queue, People, Queue] | None = None
 
     def queue(self) -> Queue:
         """The queue without the photos of people who took back their consent."""
-        whole, withdrawn = self._index.queue(), self._withdrawals.keys()
+        whole, withdrawn = self._index.queue(), self._withdrawals.people()
         known = self._visible
         if known is None or known[0] is not whole or known[1] != withdrawn:
             self._visible = known = (whole, withdrawn, _without(whole, withdrawn))
@@ -202,17 +207,25 @@ class Desk:
     def draft(self, entry: QueueEntry, user: User) -> Answer | None:
         """What this reader had filled in before the page was closed."""
         try:
-            return Answer.of(json.loads(self.store.get(paths.draft(user.name, entry.photo_id))))
+            found = Answer.of(json.loads(self.store.get(paths.draft(user.name, entry.photo_id))))
         except (MissingObjectError, ValueError, AttributeError):
             return None
+        self._drafts.add((user.name, entry.photo_id))
+        return found
+
+    def has_draft(self, photo_id: str, user: User) -> bool:
+        """Whether a draft went through this process; another one's stays, and is not shown once there is an answer."""
+        return (user.name, photo_id) in self._drafts
 
     def keep_draft(self, form: Form, answer: Answer) -> None:
         """Keep what is filled in, unless it was saved meanwhile."""
         if not self.decisions.is_recorded(form.photo_id, form.decision_id, form.opened.date()):
             body = json.dumps(answer.fields(), ensure_ascii=False).encode()
+            self._drafts.add((form.user, form.photo_id))
             self.store.put(paths.draft(form.user, form.photo_id), body)
 
     def drop_draft(self, photo_id: str, user: User) -> None:
+        self._drafts.discard((user.name, photo_id))
         self.store.delete(paths.draft(user.name, photo_id))
 
 
@@ -222,28 +235,29 @@ def _answers(entry: QueueEntry, filters: Filters) -> bool:
     )
 
 
-def _without(queue: Queue, withdrawn: frozenset[str]) -> Queue:
+def _without(queue: Queue, withdrawn: People) -> Queue:
+    """The queue without those who withdrew; who is not known by a pseudonym withdraws by the photo."""
     if not withdrawn:
         return queue
+    nobody: frozenset[str] = frozenset()
     entries = tuple(
-        e for e in queue.entries if not (e.patient and paths.withdrawal(e.programme, e.patient) in withdrawn)
+        e for e in queue.entries if not {e.patient, f"photo:{e.photo_id}"} & withdrawn.get(e.programme, nobody)
     )
     return Queue(entries, {e.photo_id: e for e in entries})
 
 
 class _Withdrawals:
-    """Keys of the withdrawals, listed now and then."""
+    """Who withdrew, listed now and then."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._keys: frozenset[str] = frozenset()
+        self._people: People = {}
         self._listed_at: float | None = None
 
-    def keys(self) -> frozenset[str]:
+    def people(self) -> People:
         with self._lock:
             if self._listed_at is None or time.monotonic() - self._listed_at > WITHDRAWALS_LISTED_EVERY_S:
-                pages = self._store.pages(paths.WITHDRAWALS_PREFIX)
-                self._keys = frozenset(found.key for page in pages for found in page)
+                self._people = withdrawn_people(self._store)
                 self._listed_at = time.monotonic()
-            return self._keys
+            return self._people

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
 from urllib.parse import urlencode
 
@@ -60,7 +60,7 @@ class Filters:
 
     def address(self, **more: object) -> str:
         """The query of an address: only what differs from the default."""
-        said = {f.name: value for f in fields(self) if (value := asdict(self)[f.name]) not in (f.default, None)}
+        said = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (f.default, None)}
         return urlencode(said | {name: value for name, value in more.items() if value not in ("", None)})
 
     @property

@@ -10,9 +10,20 @@ from screening.contracts import GRADES
 from screening.review.night_tables import NightTables
 from screening.review.queue_index import QueueEntry
 from screening.stages.grading import WARNINGS
+from screening.stages.review_queue import Reason
 from screening.taxonomy import Taxonomy
 
 GRADE_WORDS: Mapping[str, str] = {"low_risk": "low risk", "high_risk": "high risk", "dangerous": "dangerous"}
+REASON_WORDS: Mapping[str, str] = {
+    Reason.SHADOW_DIFFERENCE: "the challenger disagrees",
+    Reason.NEAR_CUTOFF: "near a cut-off",
+    Reason.MEMBER_SPREAD: "the networks disagree",
+    Reason.OUTLIER: "unlike the training photos",
+    Reason.WARNING: "answer with a warning",
+    Reason.FLAGGED: "photo quality in doubt",
+    Reason.AUDIT_SAMPLE: "random sample",
+}
+"""Why a photo is in review, where the code itself does not say it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ def model_answer(entry: QueueEntry, tables: NightTables, taxonomy: Taxonomy) -> 
         member_spread=row["member_spread"],
         prediction_set=None if prediction_set is None else [disease_name(taxonomy, d) for d in prediction_set],
         warnings=[WARNINGS.get(code, words(code)) for code in grades.get("warnings") or ()],
-        reasons=[words(code) for code in row["reasons"]],
+        reasons=[reason_words(code) for code in row["reasons"]],
         release=row["release"],
     )
 
@@ -58,6 +69,11 @@ def disease_name(taxonomy: Taxonomy, disease_id: str | None) -> str:
     """The name in today's tree; an older release may know a disease that this tree does not."""
     known: Any = next((d for d in taxonomy.diseases if d.id == disease_id), None) if disease_id else None
     return known.name if known else words(disease_id)
+
+
+def reason_words(code: str) -> str:
+    """Why a photo is in review, in plain words."""
+    return REASON_WORDS.get(code, words(code))
 
 
 def words(code: object) -> str:

@@ -22,7 +22,7 @@ from screening.review.agreement import agreement_of
 from screening.review.answers import COMMENT_CHARACTERS, QUALITIES, Answer, find_disease
 from screening.review.desk import Desk
 from screening.review.filters import STANDING_WORDS, STATES, TO_READ, Filters
-from screening.review.model_answer import GRADE_WORDS, disease_name, model_answer, words
+from screening.review.model_answer import GRADE_WORDS, disease_name, model_answer, reason_words, words
 from screening.review.queue_index import QueueEntry
 from screening.review.standing import Standing, not_counting, own_current, readers_of
 from screening.stages.decision_files import CSV_COLUMNS
@@ -53,6 +53,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "words": words,
+        "reason_words": reason_words,
         "grade_words": lambda grade: GRADE_WORDS.get(grade, words(grade)),
         "percent": lambda p: (
             "–"
@@ -135,7 +136,7 @@ def _queue_row(desk: Desk, user: User, entry: QueueEntry) -> dict[str, Any]:
         "readers_wanted": entry.readers_wanted,
         "own": _said(own, desk.taxonomy) if own else None,
         "grade": entry.grade if is_shown else None,
-        "reasons": [words(reason) for reason in entry.reasons] if is_shown else None,
+        "reasons": [reason_words(reason) for reason in entry.reasons if reason != entry.grade] if is_shown else None,
     }
 
 

@@ -467,9 +467,12 @@ def test_the_agreement_of_two_readers_is_cohens_kappa(store, desk):
 # ---- withdrawn, gone, not there --------------------------------------------------------------------------------------
 
 
-def test_photos_of_somebody_who_withdrew_are_on_no_page(store):
+@pytest.mark.parametrize("is_known", [True, False], ids=["by pseudonym", "by photo"])
+def test_photos_of_somebody_who_withdrew_are_on_no_page(store, is_known):
     mole, spot = publish(store, MOLE, SPOT)
-    store.put(paths.withdrawal("coast", str(MOLE.patient_pseudonym)), b"{}")
+    person_gone = str(MOLE.patient_pseudonym) if is_known else f"photo:{mole}"
+    store.put(paths.withdrawal("coast", person_gone), b"{}")
+    store.put(paths.withdrawal("hills", str(SPOT.patient_pseudonym)), b"{}")  # somebody else's
     reader = person(make_desk(store), "dr-lee")
     assert mole not in reader.get("/queue?state=all").text
     assert spot in reader.get("/queue?state=all").text
