@@ -139,7 +139,8 @@ def retrain_ensemble() -> None:  # noqa: C901, PLR0915  # one small function for
         nights, settings = context["params"]["shadow_nights"], tasks.open_context().settings
         tasks.take_over(said, by=person, why=reason, shadow_nights=nights, settings=settings)
 
-    @task(trigger_rule="all_skipped")
+    # Not `all_skipped`: a run whose training failed would end with a task that was skipped, and count as a success.
+    @task(trigger_rule="none_failed")
     def record_refusal() -> str | None:
         from screening import tasks
 
@@ -147,13 +148,13 @@ def retrain_ensemble() -> None:  # noqa: C901, PLR0915  # one small function for
         decided = context["ti"].xcom_pull(task_ids="decide")
         answer = context["ti"].xcom_pull(task_ids="approve") or {}
         person = (answer.get("responded_by_user") or {}).get("name")
-        if not decided:
-            raise AirflowSkipException("nothing was trained")
+        if not decided or answer.get("chosen_options") == [ApprovalOperator.APPROVE]:
+            raise AirflowSkipException("nothing was refused")
         settings = tasks.open_context().settings
         return tasks.record_refusal(decided["run"], person, settings, is_dry_run=context["params"]["dry_run"])
 
     decided = decide()
-    run, reason = decided["run"], decided["reason"]
+    run, reason = decided["run"], decided["reason"]  # type: ignore[index]  # an XComArg is indexed by the key of a dict
     members = snapshot(run, reason)
     trained = fit.partial(run=run).expand(member=members)
     judged = gate(run)
@@ -171,7 +172,7 @@ def retrain_ensemble() -> None:  # noqa: C901, PLR0915  # one small function for
         retries=0,
     )
     members >> check(run) >> split(run) >> trained >> assemble(run) >> evaluate(run) >> judged
-    judged >> approve >> take_over(judged, reason) >> record_refusal()
+    judged >> approve >> take_over(judged, reason) >> record_refusal()  # type: ignore[arg-type]  # as above
 
 
 retrain_ensemble()

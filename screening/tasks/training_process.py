@@ -113,7 +113,7 @@ def _error_of(code: int, last_line: str, words: str) -> Exception:
         wanted: type[Exception] = RetryError if code == EXIT_RETRY else StopError
         is_ours = isinstance(found, type) and issubclass(found, wanted)
         # Without a message of ours the code still tells which way.
-        return found(text) if is_ours else wanted(f"screening {words}: {last_line}")
+        return found(text) if is_ours and found else wanted(f"screening {words}: {last_line}")
     if code < 0:
         return ProcessEndedError(
             f"screening {words} was ended by {signal.Signals(-code).name}; it goes on where it was when tried again"

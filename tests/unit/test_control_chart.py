@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ SHARES = dict(zip(CHARTS, (0.03, 0.12, 0.18, 0.08, 0.15), strict=True))
 
 def charted(events, of, regime="r", first=FIRST):
     """Rows of the nights of one chart, each knowing those before it."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, (k, n) in enumerate(zip(events, of, strict=True)):
         night = first + timedelta(days=number)
         row = chart_row("refused", int(k), int(n), regime, night, rows)
@@ -36,7 +37,7 @@ def drawn(noise, share, of, correlation):
 @pytest.mark.parametrize("most_photos", [60, 400])
 def test_a_programme_has_fewer_than_one_false_alarm_a_month_over_all_charts(correlation, most_photos):
     noise = np.random.default_rng(5)
-    mornings = begun = months = 0
+    mornings = begun = months = 0.0
     for _ in range(16):
         of = noise.integers(most_photos // 10, most_photos, 104)
         alarms = np.zeros((len(SHARES), len(of)), bool)

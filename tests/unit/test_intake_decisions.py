@@ -382,7 +382,7 @@ def run_dying(folder, writes, counted=None):
 
 def settled_tables(folder):
     """Everything that the intake leaves for others, but for when a file was first read."""
-    found = {}
+    found: dict[str, object] = {}
     for prefix in ("tables/", "corpus/", "review/inbox/", "review/rejects/"):
         for key, body in ReviewSite(folder).objects(prefix).items():
             if "/decisions/" in key:

@@ -17,6 +17,7 @@ def test_a_lesion_of_the_sample_stands_for_as_many_as_were_not_looked_at():
     estimate = missed_lesions([drawn(1000, 0.05, 2), drawn(500, 0.1, 1)])
     assert estimate.missed == pytest.approx(2 / 0.05 + 1 / 0.1)
     assert (estimate.photos, estimate.looked_at, estimate.found) == (1500, 100, 3)
+    assert estimate.share
     assert estimate.share[0] == pytest.approx(50 / 1500)
 
 
