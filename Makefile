@@ -65,7 +65,7 @@ demo-loop: setup setup-training browsers ## from a night to a retrained release 
 check: setup ## ruff and mypy
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
-	@.venv/bin/mypy --exclude '(^|/)training(/|_speed)' screening infra tests dags
+	@.venv/bin/mypy --exclude '(^|/)training(/|_speed)' screening infra tests dags plugins
 	@if [ -e $(TRAINING) ]; then \
 	  .venv-training/bin/mypy screening/training $(wildcard tests/training) tests/benchmarks/training_speed.py; \
 	else \
