@@ -58,7 +58,7 @@ def test_how_the_child_ends_becomes_the_error_that_airflow_decides_by(
 
 
 def test_each_line_of_the_child_is_a_line_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="screening"):
         run_training(["retrain", "fit"], a_python(tmp_path, "echo $*; echo; echo two >&2"))
 
     assert [record.getMessage() for record in caplog.records] == ["training -m screening retrain fit", "training two"]
