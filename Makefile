@@ -74,8 +74,12 @@ check: setup ## ruff and mypy
 
 .PHONY: test
 test: setup setup-training browsers ## everything CI runs: check, then the tests in both environments
-	@$(MAKE) --no-print-directory -j2 check test-training
-	@.venv/bin/pytest --ignore tests/training $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory -j2 check test-training test-unit
+	@.venv/bin/pytest tests/integration $(PYTEST_ARGS)
+
+.PHONY: test-unit
+test-unit: setup ## the tests of the nightly run that need no service
+	@.venv/bin/pytest tests/unit $(PYTEST_ARGS)
 
 .PHONY: test-training
 test-training: setup-training ## the tests of training alone

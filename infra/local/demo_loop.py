@@ -153,6 +153,10 @@ def _retrain(stack: Stack, run: str) -> Iterator[str]:
 
     if not follow_run(stack.airflow, RETRAIN, run, RETRAIN_TASKS, console, meanwhile=answer):
         raise StackError(f"the retraining failed; Airflow: {stack.airflow.address}")
+    page = stack.settings.folder(FOLDER) / "comparison.html"
+    found = [f.key for objects in stack.context.results.pages(paths.TRAINING_PREFIX) for f in objects]
+    if pages := sorted(key for key in found if key.endswith(page.name)):  # their names hold the time
+        page.write_bytes(stack.context.results.get(pages[-1]))
     yield from asked or ["nobody was asked"]
 
 

@@ -114,9 +114,12 @@ def snapshot(snapshot_id: str) -> str:
     return f"{CORPUS_SNAPSHOTS_PREFIX}{snapshot_id}.parquet"
 
 
+TRAINING_PREFIX = "training/"
+
+
 def training(run_id: str, name: str) -> str:
     """Key of a file that a retraining leaves for people, and for the release that came of it."""
-    return f"training/{_folder_name(run_id)}/{name}"
+    return f"{TRAINING_PREFIX}{_folder_name(run_id)}/{name}"
 
 
 def decision(recorded: date, photo_id: str, decision_id: str) -> str:
