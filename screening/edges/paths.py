@@ -106,7 +106,7 @@ ALL_DECISIONS = "review/state/decisions.parquet"
 REVIEW_STATUS = "review/status.json"
 MISSED_LESIONS = "review/missed.json"
 WITHDRAWN = "review/withdrawn.json"
-"""Who withdrew, their photos, and the snapshots of the corpus that held them."""
+"""Who withdrew, their photos, the snapshots of the corpus that held them, and the releases that were made of them."""
 
 
 def snapshot(snapshot_id: str) -> str:

@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from screening.contracts import EVERYBODY, GRADES
-from screening.errors import ContractError, MissingError
+from screening.errors import ContractError, MissingError, ScreeningError
 
 SPLIT_FILE = "split.parquet"
 """Beside release.json: the side of every photo that the release or one before it knew."""
@@ -103,6 +104,15 @@ def load_release(model_repository: str, name: str | None) -> Release:
     if release.name != name:
         raise ContractError(f"release {name}: {path.name} is of {release.name!r}")
     return release
+
+
+def all_releases(model_repository: str) -> list[Release]:
+    """The releases of a repository that can be read, by name."""
+    releases = []
+    for folder in sorted(Path(model_repository).glob("lesion_ensemble_*")):
+        with suppress(ScreeningError):
+            releases.append(load_release(model_repository, folder.name.removeprefix("lesion_ensemble_")))
+    return releases
 
 
 def taxonomy_file(model_repository: str, release: Release) -> Path:

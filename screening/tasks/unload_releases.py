@@ -6,13 +6,12 @@ import json
 import logging
 from contextlib import suppress
 from datetime import date
-from pathlib import Path
 
 from screening.edges import paths
 from screening.edges.model_control import loaded_models, unload_models
-from screening.edges.release import Release, load_release
+from screening.edges.release import Release, all_releases
 from screening.edges.release_history import releases_to_serve
-from screening.errors import MissingObjectError, ModelServerUnavailableError, ScreeningError
+from screening.errors import MissingObjectError, ModelServerUnavailableError
 from screening.tasks.context import NightContext, run_id_of
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ def unload_releases(run_id: str, context: NightContext) -> tuple[str, ...]:
     try:
         loaded = loaded_models(settings.triton_url, settings.triton_timeout_s)
         kept_names = {*releases_to_serve(settings.model_repository), *_of_open_nights(run_id, context)}
-        releases = _releases(settings.model_repository)
+        releases = all_releases(settings.model_repository)
         kept = {model for release in releases if release.name in kept_names for model in _models(release)}
         known = {model: None for release in releases for model in _models(release)}
         unneeded = tuple(model for model in known if model in loaded and model not in kept)
@@ -58,15 +57,6 @@ def _of_open_nights(run_id: str, context: NightContext) -> set[str]:
             plan = json.loads(context.results.get(paths.run_plan(other)))
             found |= {name for name in (plan.get("release"), plan.get("shadow")) if name}
     return found
-
-
-def _releases(model_repository: str) -> list[Release]:
-    """All releases of a repository; one that cannot be read has no models to unload."""
-    releases = []
-    for folder in sorted(Path(model_repository).glob("lesion_ensemble_*")):
-        with suppress(ScreeningError):
-            releases.append(load_release(model_repository, folder.name.removeprefix("lesion_ensemble_")))
-    return releases
 
 
 def _models(release: Release) -> tuple[str, ...]:

@@ -12,8 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from screening.contracts import CORPUS, PHOTOS, REVIEW_QUEUE
+from screening.contracts import CORPUS, PHOTOS, REVIEW_QUEUE, SPLIT, Side
 from screening.edges import paths
+from screening.edges.folder_store import FolderStore
+from screening.edges.release import all_releases, split_file
 from screening.edges.store import StoredObject
 from screening.edges.tables import iter_table, read_table, write_table
 from screening.edges.withdrawals import record_withdrawal, withdrawal_objects, withdrawn_at
@@ -66,7 +68,8 @@ def withdraw(programme: str, patient: str, recorded_by: str, context: NightConte
 def apply_withdrawals(context: NightContext) -> int:
     """Take the photos of everyone who withdrew out of the corpus, its copies and the review queues; may run again.
 
-    What earlier snapshots of the corpus held of them is listed in ``paths.WITHDRAWN``. Returns how many people withdrew.
+    Which snapshots of the corpus held them, and which releases were made of them, is listed in ``paths.WITHDRAWN``. Returns
+    how many people withdrew.
     """
     state = _read_state(context)
     withdrawals = list(withdrawal_objects(context.results))
@@ -168,7 +171,7 @@ def _shrink_queues(programme: str, photo_ids: set[str], state: dict[str, Any], c
 def _list_withdrawn(
     people: Mapping[str, Mapping[str, str]], photos: Mapping[str, Mapping[str, list[str]]], context: NightContext
 ) -> None:
-    snapshots = dict(_snapshots(context))
+    snapshots, releases = dict(_snapshots(context)), dict(_learnt_by_releases(context))
     listed = [
         {
             "programme": programme,
@@ -176,11 +179,21 @@ def _list_withdrawn(
             "withdrawn_at_utc": withdrawn_at(context.results, key),
             "photos": photos[programme][person],
             "snapshots": [name for name, held in snapshots.items() if held & set(photos[programme][person])],
+            "releases": [name for name, learnt in releases.items() if learnt & set(photos[programme][person])],
         }
         for programme, of in sorted(people.items())
         for person, key in sorted(of.items())
     ]
     context.results.put(paths.WITHDRAWN, json.dumps(listed, indent=1).encode())
+
+
+def _learnt_by_releases(context: NightContext) -> Iterator[tuple[str, set[str]]]:
+    """Each release with the photos that it was made of, those of the releases that it started from included."""
+    for release in all_releases(context.settings.model_repository):
+        split = split_file(context.settings.model_repository, release)
+        if split.is_file():
+            rows = read_table(FolderStore(split.parent), split.name, SPLIT).to_pylist()
+            yield release.name, {row["photo_id"] for row in rows if row["side"] in (Side.TRAIN, Side.VALIDATION)}
 
 
 def _snapshots(context: NightContext) -> Iterator[tuple[str, set[str]]]:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from screening.edges.release import load_release
+from screening.errors import EXIT_RETRY, EXIT_STOP
 from tests.integration.nights import (
     MODEL_REPOSITORY,
     NIGHT,
@@ -322,12 +323,14 @@ def test_night_screens_what_was_uploaded_and_prints_the_accounting(stack, new_si
     ],
     ids=lambda value: None if not isinstance(value, list) else value[0],
 )  # fmt: skip
-def test_what_cannot_be_done_is_one_line_and_exit_code_1(tmp_path, words, variables, message):
+def test_what_cannot_be_done_is_one_line_and_an_exit_code_that_says_whether_to_try_again(
+    tmp_path, words, variables, message
+):
     (tmp_path / "photos").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("not ours")
     done = run_screening(tmp_path, *words, **variables)
-    assert done.returncode == 1
+    assert done.returncode == (EXIT_RETRY if message.startswith("ModelServerUnavailableError") else EXIT_STOP)
     line = one_line(done.stderr)
     for part in message.split("*"):
         assert part in line
@@ -338,5 +341,5 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(tmp_path, words, variab
 def test_a_screening_that_was_refused_leaves_no_summary(tmp_path):
     (tmp_path / "photos").mkdir()
     done = run_screening(tmp_path, "screen", "photos", "--out", "out", SCREENING_TRITON_URL="127.0.0.1:1")
-    assert done.returncode == 1
+    assert done.returncode == EXIT_RETRY
     assert not (tmp_path / "out" / "summary.json").exists()

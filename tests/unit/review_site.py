@@ -53,6 +53,7 @@ class ReviewSite:
         settings = Settings(
             uploads=f"file://{self.folder}",
             results=f"file://{self.folder}",
+            model_repository=str(self.folder / "models"),
             pseudonym_key=KEY,
             review_rules=self.review_rules,
         )

@@ -11,10 +11,11 @@ from multiprocessing import get_context
 import pyarrow.parquet as pq
 import pytest
 
-from screening.contracts import CORPUS, DECISIONS, VETTED_PHOTOS
+from screening.contracts import CORPUS, DECISIONS, SPLIT, VETTED_PHOTOS, Side
 from screening.edges import paths
 from screening.edges.folder_store import FolderStore
-from screening.edges.tables import read_table
+from screening.edges.release import SPLIT_FILE
+from screening.edges.tables import read_table, write_table
 from screening.errors import ContractError, SettingsError
 from screening.stages.audit import load_great_expectations
 from screening.stages.audit_decisions import audit_decisions
@@ -31,6 +32,7 @@ from screening.tasks import (
 from screening.tasks.context import run_id_of
 from screening.tasks.withdrawals import pseudonym_of, withdraw
 from screening.taxonomy import load_taxonomy
+from tests.second_release import MODEL_REPOSITORY
 from tests.unit.made_up_night import NIGHT, Upload, photo_id_of, pseudonym
 from tests.unit.review_site import DAY, ReviewSite, a_decision, some_uploads
 
@@ -272,6 +274,26 @@ def test_the_status_tells_states_agreement_and_what_was_missed(night):
 # Withdrawals
 
 
+def learnt_from(night, *photos_and_sides):
+    """Put the champion into the site's model repository, with a split of these photos."""
+    models = night.folder / "models"
+    shutil.copytree(MODEL_REPOSITORY / "lesion_ensemble_r0001", models / "lesion_ensemble_r0001")
+    rows = [
+        {"split": "s", "rule": "{}", "photo_id": photo, "side": side, "reason": "drawn", "component": photo}
+        for photo, side in zip(photos_and_sides[::2], photos_and_sides[1::2], strict=True)
+    ]
+    write_table(FolderStore(models / "lesion_ensemble_r0001"), SPLIT_FILE, SPLIT.table(rows), SPLIT)
+
+
+def test_a_photo_that_a_release_was_only_measured_on_was_not_learnt(night):
+    night.decide("bert.jpg")
+    run_intake(night.context)
+    learnt_from(night, photo_id_of("bert.jpg"), Side.TEST)
+    withdraw("coast", BERT, "steward", night.context)
+    [person] = json.loads(night.store.get(paths.WITHDRAWN))
+    assert person["releases"] == []
+
+
 def test_who_withdraws_leaves_the_corpus_its_copies_and_the_queue(night):
     for name in ("anna-1.jpg", "anna-2.jpg", "bert.jpg"):
         night.decide(name)
@@ -279,12 +301,13 @@ def test_who_withdraws_leaves_the_corpus_its_copies_and_the_queue(night):
     snapshot = read_table(night.store, paths.CORPUS_TABLE, CORPUS)
     night.write("corpus/snapshots/s-1.parquet", snapshot, CORPUS)
     night.write("corpus/snapshots/s-2.parquet", snapshot.slice(0, 0), CORPUS)
+    learnt_from(night, photo_id_of("anna-1.jpg"), Side.TRAIN, photo_id_of("bert.jpg"), Side.TEST)
     assert withdraw("coast", ANNA, "steward", night.context) == 2
     assert set(corpus(night)) == {photo_id_of("bert.jpg")}
     assert list(night.objects("corpus/photos/")) == [paths.corpus_photo(photo_id_of("bert.jpg"))]
     assert {row["patient"] for row in night.queue()} == {BERT, None}
     [person] = json.loads(night.store.get(paths.WITHDRAWN))
-    assert (person["patient"], person["snapshots"]) == (ANNA, ["s-1"])
+    assert (person["patient"], person["snapshots"], person["releases"]) == (ANNA, ["s-1"], ["r0001"])
     run_intake(night.context)
     assert {row["kept_out"] for row in vetted(night).values()} == {"withdrawn", None}
     assert set(corpus(night)) == {photo_id_of("bert.jpg")}
