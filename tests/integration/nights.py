@@ -21,7 +21,6 @@ from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
 from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -239,21 +238,15 @@ def run_screening(
         for name, value in os.environ.items()
         if not name.startswith(("SCREENING_", "AWS_")) and name != "COLUMNS"
     }
-    command = [str(Path(sys.executable).with_name("screening")), *words]
-    # Into files: a night that forks beside this in a thread would keep a pipe open, and the wait for its end would be long.
-    with TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=clean | {"SCREENING_MODEL_REPOSITORY": str(MODEL_REPOSITORY)} | variables,
-            check=False,
-            stdout=stdout,
-            stderr=stderr,
-            timeout=timeout_s,
-        )
-        stdout.seek(0)
-        stderr.seek(0)
-        return subprocess.CompletedProcess(command, done.returncode, stdout.read(), stderr.read())
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("screening")), *words],
+        cwd=folder,
+        env=clean | {"SCREENING_MODEL_REPOSITORY": str(MODEL_REPOSITORY)} | variables,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
 
 
 def one_line(text: str) -> str:

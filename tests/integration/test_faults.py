@@ -19,7 +19,7 @@ from infra.local.airflow_api import AirflowApi
 from infra.local.state import PartState, StateFiles
 from screening.edges import paths
 from screening.edges.release import load_release
-from screening.tasks import audit, grade, infer, open_night, prepare, publish, report, run_night
+from screening.tasks import audit, grade, infer, monitor, open_night, prepare, publish, report, run_night
 from tests.integration.faulty_proxy import FaultyProxy
 from tests.integration.nights import (
     MODEL_REPOSITORY,
@@ -75,6 +75,7 @@ def outage(new_site, undisturbed) -> Iterator[Future[float]]:
     with FaultyProxy(str(site.settings().s3_endpoint)) as proxy, ThreadPoolExecutor(1) as thread:
 
         def break_the_store_once(task: str, done: int, total: int) -> None:
+            is_forked.set()
             if task == "prepare and infer" and 0 < done < total and not is_broken.is_set():
                 is_broken.set()
                 proxy.overloaded_for(OUTAGE_S)
@@ -85,8 +86,12 @@ def outage(new_site, undisturbed) -> Iterator[Future[float]]:
             run_night(FAULT_NIGHT, context, on_progress=break_the_store_once)
             return time.monotonic() - began
 
-        is_broken = threading.Event()
-        yield thread.submit(night)
+        is_broken, is_forked = threading.Event(), threading.Event()
+        outage = thread.submit(night)
+        # A fork keeps open what this process has open, also the pipes of a command that a test is just starting: then the
+        # test would wait for the end of the night.
+        assert is_forked.wait(60)
+        yield outage
 
 
 # What a person has to mend.
@@ -177,7 +182,7 @@ def test_a_triton_killed_in_the_middle_of_a_batch_and_started_again_costs_no_row
             os.kill(killed, signal.SIGKILL)
         answers.result(120)
     assert part_status(stack, "triton").pid != killed
-    for task in (grade, audit, publish, report):
+    for task in (grade, audit, publish, report, monitor):
         task(run_id, context)
     assert site.rows() == undisturbed.rows()
 
@@ -193,7 +198,7 @@ def test_dead_python_stubs_are_loaded_anew_by_the_night_itself(stack, new_site, 
     stubs(stack)[-1].kill()
     infer(run_id, 0, context)
     assert part_status(stack, "triton").pid == server, "the supervisor was faster than the night"
-    for task in (grade, audit, publish, report):
+    for task in (grade, audit, publish, report, monitor):
         task(run_id, context)
     assert site.rows() == undisturbed.rows()
 
