@@ -6,6 +6,7 @@ the rare dangerous ones too, and for groups of skin types where there are photos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,6 +20,11 @@ COVERAGE = 0.9
 """Share of photos whose set holds the true disease; at 0.95 the sets are a third larger (docs/decisions/0016)."""
 FEWEST_PHOTOS = 50
 """Of a grade in a group: with 50 the coverage reached has a standard deviation of 4 points (Vovk 2012)."""
+
+
+def photos_needed(coverage: float = COVERAGE) -> int:
+    """Validation photos of each grade, without which no limit of the sets has the coverage."""
+    return math.ceil(round(1 / (1 - coverage), 6))
 
 
 def choose_prediction_sets(
@@ -48,7 +54,7 @@ def choose_prediction_sets(
         inside = np.full(len(labels), True) if group == EVERYBODY else groups == group
         of_grades = {str(grade): of_label[inside & (grades == i)] for i, grade in enumerate(GRADES)}
         fewest = min(map(len, of_grades.values()))
-        if group == EVERYBODY and fewest < 1 / (1 - coverage):
+        if group == EVERYBODY and fewest < photos_needed(coverage):
             raise ContractError(f"validation photos: {fewest} of a grade, too few for sets of coverage {coverage}")
         if group == EVERYBODY or fewest >= FEWEST_PHOTOS:
             lowest[group] = {grade: _limit(found, coverage) for grade, found in of_grades.items()}

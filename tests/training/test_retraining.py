@@ -21,6 +21,7 @@ import torch
 import yaml
 
 from screening.contracts import CORPUS
+from screening.contracts import SPLIT as SPLIT_TABLE
 from screening.edges import paths
 from screening.edges.folder_store import FolderStore
 from screening.edges.release import load_release, split_file, verify_weights, weights_file
@@ -40,7 +41,7 @@ from screening.training.retraining.members import fit_member_of_run
 from screening.training.retraining.run_folder import Order, RunFolder
 from screening.training.retraining.sides import check_leaks, open_training_set, split_photos
 from screening.training.retraining.snapshot import merge_corpora, take_snapshot
-from screening.training.splits import read_split
+from screening.training.splits import read_split, write_split
 from tests.training.small_photos import SHARED, SOURCES, needs_photos
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,17 @@ def test_photos_keep_the_sides_of_the_champions_split_and_gone_ones_are_remember
 
     assert after.index.symmetric_difference(before.index).empty
     assert (after == before[after.index]).all()
+
+
+def test_too_few_validation_photos_of_a_grade_are_told_before_the_training(begin, tmp_path):
+    run = begin(tmp_path)
+    corpus, rows = read_corpus_table(run.snapshot).to_pandas(), read_split(run.split).to_pandas()
+    dangerous = corpus["photo_id"][corpus["disease"].isin(["melanoma", "squamous_cell_carcinoma"])]
+    rows.loc[(rows["side"] == "validation") & rows["photo_id"].isin(dangerous), "side"] = "left_out"
+    write_split(pa.Table.from_pandas(rows, schema=SPLIT_TABLE.schema, preserve_index=False), run.split)
+
+    with pytest.raises(ContractError, match="validation photos: 0 of dangerous, expected at least 10 of each grade"):
+        open_training_set(run)
 
 
 def test_the_challenger_has_a_free_name_members_of_its_own_and_what_a_next_one_starts_from(whole):

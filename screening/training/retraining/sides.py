@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from screening.contracts import SPLIT, Side
-from screening.errors import MissingError
+from screening.contracts import GRADES, SPLIT, Side
+from screening.errors import ContractError, MissingError
 from screening.stages.pixels import MODEL_SIDE
-from screening.taxonomy import load_taxonomy, load_training_classes
+from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
 from screening.training.corpus import corpus_frame, read_corpus_table, with_class_index
 from screening.training.disk import write_whole
 from screening.training.ensemble import TrainingSet
 from screening.training.features import cached_features
 from screening.training.photo_cache import load_pixels
+from screening.training.prediction_sets import photos_needed
 from screening.training.retraining.run_folder import RunFolder
 from screening.training.retraining.snapshot import working_copies
 from screening.training.splits import (
@@ -120,7 +121,7 @@ def open_training_set(run: RunFolder) -> TrainingSet:
 
     Raises:
         MissingError: an earlier step was not run, or the photos were removed after the gate.
-        ContractError: a photo cannot be decoded, or a class has no training photo.
+        ContractError: a photo cannot be decoded, a class has no training photo, or a grade too few validation photos.
     """
     if not run.split.is_file():
         raise MissingError(f"{run.split} does not exist; `screening retrain split` comes first")
@@ -133,10 +134,22 @@ def open_training_set(run: RunFolder) -> TrainingSet:
     corpus = with_class_index(whole, classes, drop_others=True)
     side = sides_of(read_split(run.split), corpus)["side"]
     check_every_class_is_trained(corpus, side, classes.class_ids)
+    _check_every_grade_is_validated(corpus, side, classes)
     pixels = _pixels(run, whole, recipe.input_side)
     if len(corpus) < len(whole):
         pixels = pixels[whole["photo_id"].isin(corpus["photo_id"]).to_numpy()]
     return TrainingSet(corpus, side, pixels, classes, corpus["photo_id"].map(group))
+
+
+def _check_every_grade_is_validated(corpus: pd.DataFrame, side: pd.Series, classes: TrainingClasses) -> None:
+    """Before hours of training, since the release could not say how sure its answers are."""
+    validated = corpus["label"][(side == VALIDATION).to_numpy()].map(lambda label: classes.grades[label])
+    counts = {grade: int((validated == grade).sum()) for grade in GRADES}
+    if too_few := [f"{count} of {grade}" for grade, count in counts.items() if count < photos_needed()]:
+        raise ContractError(
+            f"validation photos: {', '.join(too_few)}, expected at least {photos_needed()} of each grade; train with a base "
+            "corpus (SCREENING_BASE_CORPUS), or when more photos are vetted"
+        )
 
 
 def _frame(run: RunFolder) -> pd.DataFrame:
