@@ -89,7 +89,7 @@ def main() -> int:
     """Run the circle; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.demo_loop", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of a published, labelled data set; else photos are drawn")
-    parser.add_argument("--photos", type=int, default=600, help="photos of the first night, about")
+    parser.add_argument("--photos", type=int, default=900, help="photos of the first night, about")
     arguments = parser.parse_args()
     # A stack of its own: what is promoted here, and the wide limits of its gate, are nobody else's.
     os.environ.setdefault("STACK_STATE_DIR", str(REPOSITORY / ".local-loop"))
