@@ -1,17 +1,12 @@
 import ast
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from screening import errors
 from screening.errors import RetryError, StopError
+from tests.unit.parsed_dag import ROOT, parse_dag
 
-ROOT = Path(__file__).parents[2]
 DAG_FILE = ROOT / "dags" / "nightly_screening.py"
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.ScreeningError)]
 NIGHT = (
@@ -31,20 +26,7 @@ FUNCTIONS = {node.name: node for node in ast.walk(ast.parse(DAG_FILE.read_text()
 
 @pytest.fixture(scope="module")
 def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow makes of the file; see describe_dag.py."""
-    folder = tmp_path_factory.mktemp("airflow")
-    parsed = subprocess.run(
-        [sys.executable, "-m", "tests.unit.describe_dag", str(DAG_FILE), str(folder / "dag.json")],
-        cwd=ROOT,
-        env=os.environ | {"AIRFLOW_HOME": str(folder), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert parsed.returncode == 0, parsed.stdout + parsed.stderr
-    assert "could not be imported" not in parsed.stdout + parsed.stderr, "a retry rule names an error that is not there"
-    described: dict[str, Any] = json.loads((folder / "dag.json").read_text())
-    return described
+    return parse_dag(DAG_FILE, tmp_path_factory.mktemp("airflow"))
 
 
 def test_a_night_goes_from_the_uploads_to_the_report(dag: dict[str, Any]) -> None:

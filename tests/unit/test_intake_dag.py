@@ -1,36 +1,19 @@
 import ast
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from screening import errors
 from screening.errors import RetryError, StopError
+from tests.unit.parsed_dag import ROOT, parse_dag
 
-ROOT = Path(__file__).parents[2]
 DAG_FILE = ROOT / "dags" / "intake_decisions.py"
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.ScreeningError)]
 
 
 @pytest.fixture(scope="module")
 def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow makes of the file; see describe_dag.py."""
-    folder = tmp_path_factory.mktemp("airflow")
-    parsed = subprocess.run(
-        [sys.executable, "-m", "tests.unit.describe_dag", str(DAG_FILE), str(folder / "dag.json")],
-        cwd=ROOT,
-        env=os.environ | {"AIRFLOW_HOME": str(folder), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert parsed.returncode == 0, parsed.stdout + parsed.stderr
-    described: dict[str, Any] = json.loads((folder / "dag.json").read_text())
-    return described
+    return parse_dag(DAG_FILE, tmp_path_factory.mktemp("airflow"))
 
 
 def test_decisions_go_from_the_inbox_to_the_corpus_after_the_withdrawals(dag: dict[str, Any]) -> None:

@@ -1,39 +1,21 @@
 """The retraining's DAG: its order, what may be tried again, and that nothing takes over without gate and person."""
 
 import ast
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from screening import errors
 from screening.errors import RetryError, StopError
+from tests.unit.parsed_dag import ROOT, parse_dag
 
-ROOT = Path(__file__).parents[2]
 DAG_FILE = ROOT / "dags" / "retrain_ensemble.py"
 ERRORS = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.ScreeningError)]
 
 
 @pytest.fixture(scope="module")
 def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Airflow makes of the file; see describe_dag.py."""
-    folder = tmp_path_factory.mktemp("airflow")
-    parsed = subprocess.run(
-        [sys.executable, "-m", "tests.unit.describe_dag", str(DAG_FILE), str(folder / "dag.json")],
-        cwd=ROOT,
-        env=os.environ | {"AIRFLOW_HOME": str(folder), "PYTHONPATH": str(ROOT), "SCREENING_APPROVERS": "ada, grace"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert parsed.returncode == 0, parsed.stdout + parsed.stderr
-    assert "could not be imported" not in parsed.stdout + parsed.stderr, "a retry rule names an error that is not there"
-    described: dict[str, Any] = json.loads((folder / "dag.json").read_text())
-    return described
+    return parse_dag(DAG_FILE, tmp_path_factory.mktemp("airflow"), SCREENING_APPROVERS="ada, grace")
 
 
 def test_photos_become_a_release_only_through_check_split_gate_and_a_person(dag: dict[str, Any]) -> None:
