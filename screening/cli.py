@@ -343,19 +343,25 @@ def train(
     weights_dir: Annotated[Path, typer.Option(help="Folder of ImageNet weights.")],
     work: Annotated[Path, typer.Option(help="Folder for the pixel cache, the frozen split and checkpoints.")],
     recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a recipe file.")] = "first_ensemble",
+    member: Annotated[list[str] | None, typer.Option(help="Only these members of the recipe, by name.")] = None,
+    model_repository: Annotated[
+        str, typer.Option(help="With the release that a recipe starts from.")
+    ] = "model_repository",
 ) -> None:
     """Train the members of a recipe; killed, it resumes. `screening release build` freezes them. Needs .venv-training."""
     try:
         from screening.tasks.context import code_revision
         from screening.training.ensemble import fit_ensemble, prepare_training_set
         from screening.training.recipe import load_recipe
+        from screening.training.start_weights import split_of_start
     except ImportError as error:
         raise MissingError(
             f"{error.name} is not installed here; training runs as .venv-training/bin/screening train"
         ) from error
     loaded = load_recipe(recipe)
-    training_set = prepare_training_set(loaded, photos, weights_dir, work)
-    fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
+    known_by = split_of_start(loaded, model_repository)
+    training_set = prepare_training_set(loaded, photos, weights_dir, work, known_by)
+    fit_ensemble(loaded.only(member or []), training_set, weights_dir, work, code_revision(), model_repository)
 
 
 app.command()(evaluate)

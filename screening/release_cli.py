@@ -176,13 +176,17 @@ def build(
         from screening.training.ensemble import fit_ensemble, prepare_training_set
         from screening.training.recipe import load_recipe
         from screening.training.release import build_release
+        from screening.training.start_weights import split_of_start
     except ImportError as error:
         raise MissingError(
             f"{error.name} is not installed here; releases are built by .venv-training/bin/screening release build"
         ) from error
     loaded = load_recipe(recipe)
-    training_set = prepare_training_set(loaded, photos, weights_dir, work)
-    members = fit_ensemble(loaded, training_set, weights_dir, work, code_revision())
+    known_by = split_of_start(loaded, str(model_repository))
+    training_set = prepare_training_set(loaded, photos, weights_dir, work, known_by)
+    members = fit_ensemble(loaded, training_set, weights_dir, work, code_revision(), str(model_repository))
     made_on = datetime.now(UTC).date()
-    folder = build_release(name, loaded, training_set, members, model_repository, made_on=made_on)
+    # Members that go on from a release's would otherwise have the names of those they started from.
+    named = loaded.named_for(name) if loaded.start_from else loaded
+    folder = build_release(name, named, training_set, members, model_repository, made_on=made_on)
     console.print(f"release {name} in {folder}", highlight=False)

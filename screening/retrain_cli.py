@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from screening.errors import MissingError, SettingsError
+from screening.errors import MissingError
 from screening.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ def snapshot(
         whole = load_recipe(recipe)
         champion = load_release(settings.model_repository, None).name
         start = champion if whole.start_from == "champion" else whole.start_from
-        chosen = tuple(m for m in whole.members if not member or m.name in member)
-        if unknown := set(member or ()) - {m.name for m in chosen}:
-            raise SettingsError(f"recipe {whole.name} has no member {', '.join(sorted(unknown))}")
         today = datetime.now(UTC).date().isoformat()
-        ordered = whole.model_copy(update={"members": chosen})
+        ordered = whole.only(member or [])
         run.write_order(Order(run_id, ordered, champion, start, today, reason, is_dry_run=dry_run))
     base = Path(settings.base_corpus) if settings.base_corpus else None
     table = take_snapshot(run, open_context(settings).results, base)

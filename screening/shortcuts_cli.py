@@ -25,18 +25,20 @@ def shortcuts(  # noqa: PLR0913, PLR0917 — the options of a command
 ) -> None:
     """Draw ink, hair, rulers, borders … on kept-out photos and measure how the grade follows. Needs .venv-training."""
     # Here and not at the top: torch loads only for this command, and is not in every environment.
-    from screening.edges.release import load_release
+    from screening.edges.release import load_release, split_file
 
     try:
         from screening.training.ensemble import prepare_training_set
         from screening.training.recipe import load_recipe
         from screening.training.shortcuts.run import measure_shortcuts
+        from screening.training.splits import ReleaseSplit
     except ImportError as error:
         raise MissingError(
             f"{error.name} is not installed here; it runs as .venv-training/bin/screening shortcuts"
         ) from error
     console = Console()
     measured = load_release(str(model_repository), release)
-    training_set = prepare_training_set(load_recipe(recipe), photos, weights_dir, work)
+    known_by = ReleaseSplit(measured.name, split_file(str(model_repository), measured))
+    training_set = prepare_training_set(load_recipe(recipe), photos, weights_dir, work, known_by)
     for file in measure_shortcuts(measured, model_repository, training_set, side, out):
         console.print(f"{file} written", markup=False, highlight=False, soft_wrap=True)

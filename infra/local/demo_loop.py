@@ -56,6 +56,9 @@ RETRAIN_TASKS = (
 )
 READER, LABORATORY = "reader", "laboratory"
 PHOTOS_TO_READ = 3
+# So many that each grade has the ten validation photos that cut-offs take, and the test the people that the gate asks for.
+# Drawn nights hold every disease alike; of HAM10000's photos few that are high-risk may leave training.
+DRAWN_PHOTOS, DATA_SET_PHOTOS = 900, 2500
 FOLDER = "demo-loop"
 ASSET_S = 120.0
 console = Console()
@@ -89,13 +92,12 @@ def main() -> int:
     """Run the circle; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.demo_loop", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of a published, labelled data set; else photos are drawn")
-    parser.add_argument("--photos", type=int, default=900, help="photos of the first night, about")
     arguments = parser.parse_args()
     # A stack of its own: what is promoted here, and the wide limits of its gate, are nobody else's.
     os.environ.setdefault("STACK_STATE_DIR", str(REPOSITORY / ".local-loop"))
     os.environ["SCREENING_GATE_RULES"] = str(Path(__file__).with_name("demo_gate.yaml"))
     stack = open_stack()
-    nights = _nights(stack, arguments.data, arguments.photos)
+    nights = _nights(stack, arguments.data)
     for dag in (INTAKE, RETRAIN):
         stack.airflow.unpause(dag)
     before = _champion(stack)
@@ -167,15 +169,14 @@ def _roll_back(stack: Stack) -> str:
     return f"{_champion(stack)} is the champion again after {time.monotonic() - began:.1f} s"
 
 
-def _nights(stack: Stack, data: Path | None, first: int) -> list[LabelledNight]:
+def _nights(stack: Stack, data: Path | None) -> list[LabelledNight]:
     folder = stack.settings.folder(FOLDER)
     if data is not None:
-        return nights_of_data_set(data, folder, first, first // 10)
+        return nights_of_data_set(data, folder, DATA_SET_PHOTOS, DATA_SET_PHOTOS // 10)
     console.print(
         "[yellow]No DATA=DIR was given: these photos are drawn by the project itself, not taken of people.[/yellow]"
     )
-    with console.status("drawing photos"):
-        return drawn_nights(folder, first, first // 10)
+    return drawn_nights(folder, DRAWN_PHOTOS, DRAWN_PHOTOS // 10)
 
 
 def _screen(stack: Stack, photos: LabelledNight) -> date:

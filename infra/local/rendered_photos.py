@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image
+from rich.progress import track
 
 WIDTH, HEIGHT = 1600, 1200
 # sRGB of Fitzpatrick I..VI, after the ITA classes of Chardon et al. 1991 (very light to dark).
@@ -46,32 +50,11 @@ def render_night(
     Returns:
         For each photo's file the disease that it is drawn after.
     """
-    random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, object]] = []
-    diseases: dict[str, str] = {}
-    for number in range(photos):
-        tone = int(random.integers(0, len(SKIN_TONES)))
-        lesion = lesions[int(random.integers(0, len(lesions)))]
-        image = _photo(random, tone, lesion)
-        if number % 17 == 0:  # out of focus
-            image = cv2.GaussianBlur(image, (0, 0), 14)
-        name = f"photo-{number:04d}.jpg"
-        diseases[name] = lesion[0]
-        (folder / name).write_bytes(_jpeg(image, sideways=number % 11 == 0))
-        rows.append(
-            {
-                "file": name,
-                # Two photos a lesion; every other person has two lesions.
-                "patient_id": f"patient-{number // 2 * 2 // 3:04d}",
-                "lesion_id": f"lesion-{number // 2:04d}",
-                "body_site": BODY_SITES[number % len(BODY_SITES)],
-                "age_years": int(random.integers(18, 91)),
-                "sex": ("female", "male")[number % 2],
-                "fitzpatrick": tone + 1,
-                "consent_training": ("yes", "no")[number % 3 == 0],
-            }
-        )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        drawn = pool.map(partial(_draw, folder, seed, lesions), range(photos))
+        rows = list(track(drawn, "drawing photos", total=photos, transient=True))
+    diseases = {str(row["file"]): str(row.pop("disease")) for row in rows}
     for name, body in _broken_files((folder / "photo-0001.jpg").read_bytes()):
         (folder / name).write_bytes(body)
     with (folder / "manifest.csv").open("w", newline="") as stream:
@@ -79,6 +62,30 @@ def render_night(
         writer.writeheader()
         writer.writerows(rows)
     return diseases
+
+
+def _draw(folder: Path, seed: int, lesions: tuple[Lesion, ...], number: int) -> dict[str, object]:
+    """Draw the night's photo of this number, and say what the manifest says of it, and its disease."""
+    random = np.random.default_rng([seed, number])  # each photo's own, so that they can be drawn side by side
+    tone = int(random.integers(0, len(SKIN_TONES)))
+    lesion = lesions[int(random.integers(0, len(lesions)))]
+    image = _photo(random, tone, lesion)
+    if number % 17 == 0:  # out of focus
+        image = cv2.GaussianBlur(image, (0, 0), 14)
+    name = f"photo-{number:04d}.jpg"
+    (folder / name).write_bytes(_jpeg(image, sideways=number % 11 == 0))
+    return {
+        "disease": lesion[0],
+        "file": name,
+        # Two photos a lesion; every other person has two lesions.
+        "patient_id": f"patient-{number // 2 * 2 // 3:04d}",
+        "lesion_id": f"lesion-{number // 2:04d}",
+        "body_site": BODY_SITES[number % len(BODY_SITES)],
+        "age_years": int(random.integers(18, 91)),
+        "sex": ("female", "male")[number % 2],
+        "fitzpatrick": tone + 1,
+        "consent_training": ("yes", "no")[number % 3 == 0],
+    }
 
 
 def _broken_files(photo: bytes) -> Iterator[tuple[str, bytes]]:
@@ -90,18 +97,15 @@ def _broken_files(photo: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _photo(random: np.random.Generator, tone: int, lesion: Lesion) -> np.ndarray:
     """One photo, shape (1200, 1600, 3), uint8."""
-    skin = np.ones((HEIGHT, WIDTH, 3), np.float32) * np.array(SKIN_TONES[tone], np.float32)
-    skin *= 1 + 0.10 * _clouds(random, 6)[..., None]  # shading
-    skin *= 1 + 0.05 * _clouds(random, 60)[..., None]  # mottling
-    skin *= 1 + 0.05 * _clouds(random, 400)[..., None]  # pores
+    shade = 1 + 0.10 * _clouds(random, 6)  # shading
+    shade *= 1 + 0.05 * _clouds(random, 60)  # mottling
+    shade *= 1 + 0.05 * _clouds(random, 400)  # pores
     _, colour, roughness, radii = lesion
-    mask = _blob(random, roughness, HEIGHT * random.uniform(*radii))[..., None]
-    inside = (
-        skin
-        * np.array(colour, np.float32)
-        * (1 + 0.18 * _clouds(random, 40)[..., None] + 0.10 * _clouds(random, 300)[..., None])
-    )
-    image = skin * (1 - mask) + inside * mask
+    mask = _blob(random, roughness, HEIGHT * random.uniform(*radii))
+    inside = mask * (1 + 0.18 * _clouds(random, 40) + 0.10 * _clouds(random, 300))
+    image = np.empty((HEIGHT, WIDTH, 3), np.float32)
+    for channel in range(3):
+        image[..., channel] = SKIN_TONES[tone][channel] * shade * (1 - mask + colour[channel] * inside)
     if random.random() < 0.25:
         image = _with_hair(random, image)
     image *= random.uniform(0.85, 1.1) * np.exp(random.uniform(-0.04, 0.04, 3)).astype(np.float32)

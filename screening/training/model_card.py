@@ -18,29 +18,29 @@ _CARD = """# Model card: release {name}
 
 Made on {made_on}. Photos of skin lesions in; probabilities of {n_classes} diseases and of three risk grades out.
 
-**Intended use: research and demonstration only.** Two of the data sets are licensed for non-commercial use (CC BY-NC 4.0).
-The release is not a medical device, has seen no prospective study, and its grades need a clinician's eye.
+**Intended use: research and demonstration only.** The licences of the photos, below, bind what was learnt from them. The release
+is not a medical device, has seen no prospective study, and its grades need a clinician's eye.
 
 ## Members
 {members}
 
-Each is fine-tuned on all its layers from ImageNet weights by `screening train` (recipe `{recipe}`). Their probabilities are
-averaged. One temperature for all members, {temperature:.3f}, was fitted on the validation photos.
+They started from {start} (recipe `{recipe}`). Their probabilities are averaged. One temperature for all members,
+{temperature:.3f}, was fitted on the validation photos.
 
 ## Data
 {data}
 
-Licences: PAD-UFES-20 CC BY 4.0; HAM10000 CC BY-NC 4.0; ISIC archive CC-0 or CC BY-NC, per photo.
 No person, lesion or near-duplicate stands on two sides of the split. Dermoscopic lesions that may appear in two data sets
 under different ids were kept in training together with their likeliest counterparts, so rare dermoscopic diseases are few in the test.
+Photos that an earlier release knew kept their sides.
 
 ## Cut-offs
-Chosen on the validation photos, every kind of photo counting the same: dangerous from p_dangerous ≥ {dangerous}
-(Youden's index), high_risk from p_high_risk + p_dangerous ≥ {high_risk} (sensitivity 0.95).
+Chosen on the validation photos, every kind of photo counting the same (docs/decisions/0005 and 0020): dangerous from
+p_dangerous ≥ {dangerous}, high_risk from p_high_risk + p_dangerous ≥ {high_risk}.
 
 ## Figures on the test photos
-The test photos took no part in anything above; earlier candidates were scored on them too (docs/decisions/0004). Brackets: 95 %
-intervals, bootstrap over patients.
+The test photos took no part in anything above; earlier releases and candidates were scored on them too (docs/decisions/0004).
+Brackets: 95 % intervals, bootstrap over patients.
 
 ### Ensemble
 {ensemble}
@@ -51,10 +51,10 @@ intervals, bootstrap over patients.
 {limits}
 
 ## Limits
-- Dangerous lesions in clinical photos are few in training and test; the interval says how little is known.
+- Where dangerous lesions of a kind of photo are few in the test, the interval says how little is known.
 - Skin types V and VI are nearly absent from the clinical photos (skin type was recorded for some only).
 - Ink rings go with cancers in the clinical photos (they were drawn before biopsy); `screening shortcuts` measures how far
-  the answer follows them; r0001's does (docs/decisions/0015).
+  the answer follows them (docs/decisions/0015).
 - Diseases outside the {n_classes} classes are forced into one of them.
 - The figures hold for photos like these: smartphone close-ups of one lesion, and dermoscopy.
 
@@ -81,24 +81,33 @@ def write_model_card(  # noqa: PLR0913  # everything that a run left behind meet
     limits: pd.DataFrame,
 ) -> None:
     """Write the card; ``tables`` holds ``evaluation_table`` of each member and of ``ensemble``, ``limits`` its figures."""
-    counts = pd.crosstab(training_set.corpus["source"], training_set.side).astype(str)
+    corpus = training_set.corpus
+    counts = pd.crosstab(corpus["source"], training_set.side).astype(str)
     file.write_text(
         _CARD.format(
             name=release.name,
             made_on=made_on.isoformat(),
             n_classes=len(release.classes),
             members=_markdown(
-                ["member", "architecture", "side, px", "epochs", "weights SHA-256"],
+                ["member", "architecture", "trained", "side, px", "epochs", "weights SHA-256"],
                 [
-                    [m.name, m.architecture, str(m.size), str(m.stop_after or m.epochs), r.weights_sha256[:16]]
+                    [
+                        m.name,
+                        m.architecture,
+                        m.trained,
+                        str(m.size),
+                        str(m.stop_after or m.epochs),
+                        r.weights_sha256[:16],
+                    ]
                     for m, r in zip(recipe.members, release.members, strict=True)
                 ],
             ),
+            start=f"the members of release {recipe.start_from}" if recipe.start_from else "weights that others trained",
             recipe=recipe.name,
             temperature=temperature,
             data=_markdown(
-                ["data set", *counts.columns],
-                [[str(i), *row] for i, row in zip(counts.index, counts.values, strict=True)],
+                ["data set", *counts.columns, "licence"],
+                [[str(i), *row, _licences(corpus, i)] for i, row in zip(counts.index, counts.values, strict=True)],
             ),
             dangerous=release.cutoffs["dangerous"],
             high_risk=release.cutoffs["high_risk"],
@@ -139,6 +148,13 @@ def clear_derm_section(release: Release, recipe: EnsembleRecipe, training_set: T
     return "## CLEAR Derm checklist\n" + _markdown(["section", "point", "this release"], rows)
 
 
+def _licences(corpus: pd.DataFrame, source: object) -> str:
+    if "licence" not in corpus:
+        return "not recorded"
+    found = corpus["licence"][corpus["source"] == source].fillna("not recorded for some photos")
+    return "; ".join(sorted(found.unique()))
+
+
 def _cell(row: Any) -> str:
     if pd.isna(row.value):
         return "–"
@@ -155,10 +171,12 @@ def _figures(table: pd.DataFrame) -> str:
 
 
 def _comparison(tables: dict[str, pd.DataFrame]) -> str:
+    of_ensemble = tables["ensemble"]
     wanted = [
         (g, m)
-        for g in ("kind=clinical", "kind=dermoscopic")
-        for m in tables["ensemble"]["measure"].unique()
+        for g in of_ensemble["group"].unique()
+        if g.startswith("kind=")
+        for m in of_ensemble["measure"].unique()
         if m.startswith("auc")
     ]
     rows = []

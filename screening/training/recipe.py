@@ -286,6 +286,21 @@ class EnsembleRecipe(RecipePart):
             raise ValueError(f"members: every name may stand once, found {', '.join(names)}")
         return self
 
+    def named_for(self, release: str) -> EnsembleRecipe:
+        """The recipe with members named for a release: a model repository may hold both those and the ones before."""
+        members = tuple(m.model_copy(update={"name": f"{m.name}_{release}"}) for m in self.members)
+        return self.model_copy(update={"members": members})
+
+    def only(self, names: list[str]) -> EnsembleRecipe:
+        """The recipe with the members of these names alone; with all where there are none.
+
+        Raises:
+            SettingsError: it has no such member.
+        """
+        if unknown := set(names) - {m.name for m in self.members}:
+            raise SettingsError(f"recipe {self.name} has no member {', '.join(sorted(unknown))}")
+        return self.model_copy(update={"members": tuple(m for m in self.members if not names or m.name in names)})
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes in ``recipes/``; the file of the quality filters' network is of another kind."""

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from screening.errors import ContractError, SettingsError
 from screening.training.splits import (
+    ReleaseSplit,
     assign_folds,
     check_every_class_is_trained,
+    check_unlearnt,
     extend_split,
     freeze_split,
+    keep_sides,
     read_split,
     side_drawn_once,
     side_in_fold,
@@ -243,6 +246,30 @@ def test_the_same_corpus_gives_the_frozen_split_itself() -> None:
 
     assert same is split
     assert growth.lines() == ["nothing was added to the split"]
+
+
+def test_photos_of_an_earlier_release_keep_their_sides_and_bytes_that_stand_twice_have_one(tmp_path: Path) -> None:
+    earlier = tmp_path / "split.parquet"
+    write_split(frozen(a_corpus(4), "train", "test", "validation", "train"), earlier)
+    corpus = pd.concat([a_corpus(6, patient=["a", "b", "c", "d", "b", "e"]), a_corpus(2)], ignore_index=True)
+
+    side = keep_sides(earlier, corpus, np.eye(8), "groups", 0)
+
+    assert side[:4].tolist() == ["train", "test", "validation", "train"]
+    assert side[4] == "test", "a new photo of a person whose other one is tested on"
+    assert side[6:].tolist() == ["train", "test"]
+
+
+def test_what_a_release_learnt_from_is_not_kept_out_afterwards(tmp_path: Path) -> None:
+    earlier = tmp_path / "split.parquet"
+    corpus = a_corpus(3)
+    write_split(frozen(corpus, "train", "test", "validation"), earlier)
+
+    check_unlearnt(corpus["photo_id"][1:], ReleaseSplit("r0007", earlier))
+    with pytest.raises(
+        ContractError, match=r"release r0007 learnt from 1 of these 3 kept-out photos, the first is 0{32};"
+    ):
+        check_unlearnt(corpus["photo_id"], ReleaseSplit("r0007", earlier))
 
 
 def test_of_a_large_addition_15_percent_each_are_for_test_and_validation() -> None:

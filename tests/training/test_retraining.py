@@ -26,7 +26,7 @@ from screening.edges import paths
 from screening.edges.folder_store import FolderStore
 from screening.edges.release import load_release, split_file, verify_weights, weights_file
 from screening.edges.tables import write_table
-from screening.errors import ContractError, MissingError, SettingsError
+from screening.errors import ContractError, MissingError
 from screening.stages.pixels import PhotoLimits, decode_photo, encode_working_copy
 from screening.taxonomy import load_taxonomy
 from screening.training.corpus import build_corpus, read_corpus_table, write_corpus
@@ -348,9 +348,11 @@ def test_members_start_only_from_a_release_of_the_same_classes(whole, tmp_path):
         fit_member_of_run(run, 0, open_training_set(run), str(repository), NO_WEIGHTS, "")
 
 
-def test_a_recipe_that_starts_from_a_release_is_not_trained_without_one(whole):
-    with pytest.raises(SettingsError, match="starts from the members of champion; run it by `screening retrain`"):
-        fit_one(whole.order().recipe, 0, open_training_set(whole), NO_WEIGHTS, whole.members)
+def test_a_recipe_that_starts_from_a_release_is_not_trained_without_one(whole, tmp_path):
+    with pytest.raises(MissingError, match=r"champion: .* does not exist"):
+        fit_one(
+            whole.order().recipe, 0, open_training_set(whole), NO_WEIGHTS, whole.members, model_repository=str(tmp_path)
+        )
 
 
 def test_an_order_of_a_run_can_be_read_again(whole):

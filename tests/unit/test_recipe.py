@@ -21,6 +21,7 @@ WANTED = {
     "transfer_mobilenet",
     "ensemble_resnet152_vgg19",
     "first_ensemble",
+    "second_ensemble",
     "best_ensemble",
 }  # fmt: skip
 
@@ -125,3 +126,18 @@ def test_the_command_lists_the_recipes_explains_the_fields_and_shows_one_in_full
     assert all(name in listed for name in recipe_names())
     assert all(f"members.{name}: " in explained for name in MemberRecipe.model_fields)
     assert EnsembleRecipe.model_validate(shown) == load_recipe("zhao2019_xception")
+
+
+def test_a_part_of_an_ensemble_can_be_trained_alone() -> None:
+    recipe = load_recipe("first_ensemble")
+
+    assert [m.name for m in recipe.only(["lesion_mobilenet_v2_256"]).members] == ["lesion_mobilenet_v2_256"]
+    assert recipe.only([]) == recipe
+    with pytest.raises(SettingsError, match="recipe first_ensemble has no member lesion_mobilenet_v2_288"):
+        recipe.only(["lesion_mobilenet_v2_288"])
+
+
+def test_members_are_named_for_their_release() -> None:
+    named = load_recipe("second_ensemble").named_for("r0002")
+
+    assert [m.name for m in named.members] == [f"lesion_mobilenet_v2_{side}_r0002" for side in (224, 192, 256)]

@@ -21,6 +21,7 @@ from screening.taxonomy import TrainingClasses
 from screening.training.corpus import read_corpus
 from screening.training.evaluation.scored_photos import FACTS
 from screening.training.photo_cache import pixels_of_upload
+from screening.training.splits import TRAIN, ReleaseSplit, check_unlearnt
 
 SPLIT = "split.parquet"
 """The sides that training froze, in its work folder."""
@@ -34,12 +35,14 @@ class CorpusPhotos:
     pixels: np.ndarray
 
 
-def read_side(photos: Path, sources: Sequence[str], work: Path, side: str, classes: TrainingClasses) -> CorpusPhotos:
-    """Read the photos of one side of the split that training froze in ``work``.
+def read_side(
+    photos: Path, sources: Sequence[str], work: Path, side: str, classes: TrainingClasses, known_by: ReleaseSplit
+) -> CorpusPhotos:
+    """Read the photos of one side of the split that training froze in ``work``, for the release that is asked.
 
     Raises:
         MissingError: there is no frozen split.
-        ContractError: it is of another corpus, or no photo is on this side.
+        ContractError: it is of another corpus, no photo is on this side, or the release learnt from kept-out ones.
     """
     frozen = work / SPLIT
     if not frozen.is_file():
@@ -58,6 +61,8 @@ def read_side(photos: Path, sources: Sequence[str], work: Path, side: str, class
             f"{frozen.name}: no photo is on the side {side!r}; known are {', '.join(set(split['side']))}"
         )
     side_of_corpus = corpus.iloc[rows]
+    if side != TRAIN:
+        check_unlearnt(side_of_corpus["photo_id"], known_by)
     return CorpusPhotos(_facts(side_of_corpus), _pixels(side_of_corpus))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from screening.cutoffs import GradeCutoffs
-from screening.edges.release import Release, load_release
+from screening.edges.release import Release, load_release, split_file
 from screening.errors import ContractError, MissingError
 from screening.taxonomy import Taxonomy, load_taxonomy
 from screening.training.evaluation import figures
@@ -29,6 +29,7 @@ from screening.training.evaluation.scored_photos import ScoredPhotos, read_score
 from screening.training.evaluation.torch_heat_maps import open_members, saliency
 from screening.training.evaluation.training_runs import read_runs
 from screening.training.recipe import load_recipe
+from screening.training.splits import ReleaseSplit
 
 _TABLES = (".parquet", ".csv")
 
@@ -118,7 +119,9 @@ def _photos_for(release: Release, request: Request) -> CorpusPhotos:
     if request.photos is None or request.work is None:
         raise MissingError("evaluate: a release needs photos and the work folder with their frozen split")
     classes = classes_of(release, request.model_repository)
-    return read_side(request.photos, load_recipe(request.recipe).sources, request.work, request.side, classes)
+    known_by = ReleaseSplit(release.name, split_file(str(request.model_repository), release))
+    sources = load_recipe(request.recipe).sources
+    return read_side(request.photos, sources, request.work, request.side, classes, known_by)
 
 
 def _model(scored: ScoredPhotos, answered: Answered | None, request: Request, taxonomy: Taxonomy) -> dict[str, Any]:

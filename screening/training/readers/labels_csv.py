@@ -22,14 +22,23 @@ class Columns:
     lesion: str | None = None
     sex: str = "sex"
     body_site: str = "localization"
+    licence: str | None = None
+    """Of the whole set, where the file has no column of it."""
 
 
 SELECTIONS = {
     # PAD-UFES-20 (Pacheco et al. 2020): smartphone photos, several lesions a patient. Some lesion ids stand under two
     # people (see pad_ufes.py); here they join them, which is safe, because release r0001 was split so.
-    "pad_ufes": Columns(PhotoKind.CLINICAL, patient="patient_id", lesion="lesion_id", sex="gender", body_site="region"),
+    "pad_ufes": Columns(
+        PhotoKind.CLINICAL,
+        patient="patient_id",
+        lesion="lesion_id",
+        sex="gender",
+        body_site="region",
+        licence="CC BY 4.0",
+    ),
     # HAM10000 (Tschandl et al. 2018); the ISIC archive's finer diagnosis tells squamous cell carcinoma from keratosis.
-    "ham10000": Columns(PhotoKind.DERMOSCOPIC, finer_label="isic_diag9", lesion="lesion_id"),
+    "ham10000": Columns(PhotoKind.DERMOSCOPIC, finer_label="isic_diag9", lesion="lesion_id", licence="CC BY-NC 4.0"),
     # A selection of the ISIC archive in nine folders.
     "isic9": Columns(PhotoKind.DERMOSCOPIC),
 }
@@ -57,7 +66,7 @@ def _photo(folder: Path, columns: Columns, row: Row) -> LabelledPhoto:
         sex=row.word(columns.sex, ("female", "male")),
         fitzpatrick=row.number("fitspatrick", 1, 6),
         body_site=row.site(columns.body_site),
-        licence=row.get("licence") or None,
+        licence=row.get("licence") or columns.licence,
     )
 
 

@@ -16,7 +16,6 @@ from screening.training.ensemble import TrainingSet
 from screening.training.evaluation.gate import DANGEROUS
 from screening.training.evaluation.release_answers import ask_release
 from screening.training.networks import Member
-from screening.training.recipe import EnsembleRecipe
 from screening.training.release import build_release
 from screening.training.retraining.compare import photos_on_side
 from screening.training.retraining.run_folder import RunFolder
@@ -40,20 +39,13 @@ def assemble_release(run: RunFolder, training_set: TrainingSet, members: list[Me
         return name
     part = run.release.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    recipe = named_for(order.recipe, name)
+    recipe = order.recipe.named_for(name)
     made_on = date.fromisoformat(order.made_on)
     kept = _champions_sensitivity(order.champion, training_set, model_repository)
     split = read_split(run.split)
     build_release(name, recipe, training_set, members, part, made_on=made_on, split=split, kept_sensitivity=kept)
     part.replace(run.release)
     return name
-
-
-def named_for(recipe: EnsembleRecipe, release: str) -> EnsembleRecipe:
-    """The recipe with members named for a release: a model repository may hold both those and the ones before."""
-    return recipe.model_copy(
-        update={"members": tuple(m.model_copy(update={"name": f"{m.name}_{release}"}) for m in recipe.members)}
-    )
 
 
 def _champions_sensitivity(champion: str, training_set: TrainingSet, model_repository: Path) -> float:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from screening.edges.release import load_release, weights_file
-from screening.errors import ContractError, SettingsError
-from screening.taxonomy import TrainingClasses
+from screening.errors import SettingsError
 from screening.training.ensemble import TrainingSet, fit_one
-from screening.training.fit import StartWeights
 from screening.training.networks import Member
-from screening.training.retraining.run_folder import Order, RunFolder
+from screening.training.retraining.run_folder import RunFolder
 
 
 def fit_member_of_run(
@@ -33,31 +30,5 @@ def fit_member_of_run(
     order = run.order()
     if not 0 <= number < len(order.recipe.members):
         raise SettingsError(f"member {number}: this run has members 0 to {len(order.recipe.members) - 1}")
-    start = _start_of(order, number, training_set.classes, model_repository)
-    return fit_one(order.recipe, number, training_set, weights_dir, run.members, code_revision, start)
-
-
-def _start_of(order: Order, number: int, classes: TrainingClasses, model_repository: str) -> StartWeights | None:
-    if order.start_from is None:
-        return None
-    release = load_release(model_repository, order.start_from)
-    if not _are_alike(release.classes, classes):
-        raise ContractError(
-            f"release {release.name} answers {', '.join(release.classes)}, recipe {order.recipe.name} "
-            f"{', '.join(classes.class_ids)}; members can only start from a release of the same classes"
-        )
-    return StartWeights(*weights_file(model_repository, release, order.recipe.members[number].name))
-
-
-def _are_alike(of_release: tuple[str, ...], classes: TrainingClasses) -> bool:
-    """Whether each class is the release's at its place: the same node, or one that was drawn finer or coarser since."""
-    if len(of_release) != len(classes.class_ids):
-        return False
-    taxonomy = classes.taxonomy
-
-    def lineage(disease: str) -> set[str]:
-        return {node.id for node in taxonomy.lineage(disease)}
-
-    return all(
-        old in lineage(new) or new in lineage(old) for old, new in zip(of_release, classes.class_ids, strict=True)
-    )
+    recipe = order.recipe.model_copy(update={"start_from": order.start_from})
+    return fit_one(recipe, number, training_set, weights_dir, run.members, code_revision, model_repository)

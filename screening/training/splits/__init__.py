@@ -1,5 +1,6 @@
 """Splits of a corpus: which photos must stay together, how sides are drawn, frozen and checked for leaks."""
 
+from screening.training.splits.earlier import ReleaseSplit, check_unlearnt, keep_sides
 from screening.training.splits.folds import assign_folds, side_in_fold
 from screening.training.splits.frozen import (
     Growth,
@@ -39,14 +40,17 @@ __all__ = [
     "Evidence",
     "Growth",
     "Leak",
+    "ReleaseSplit",
     "SimilarityGraph",
     "assign_folds",
     "check_every_class_is_trained",
     "check_no_leak",
+    "check_unlearnt",
     "connect_groups",
     "extend_split",
     "find_leaks",
     "freeze_split",
+    "keep_sides",
     "kept_in_training",
     "leave_out_refused",
     "read_split",

@@ -1,6 +1,7 @@
 """The command from photos to the report, with the networks of the release in the repository and photos of noise."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ from typer.testing import CliRunner
 
 from screening.cli import app
 from screening.errors import ContractError, MissingError, SettingsError
+from screening.taxonomy import load_taxonomy, load_training_classes
+from screening.training.corpus import read_corpus
 from screening.training.evaluation.scored_photos import write_scored_photos
 from screening.training.recipe import RECIPES
+from screening.training.splits import freeze_split, write_split
 from tests.training.evaluation.made_up_photos import some_scored
 
 REPOSITORY = Path(__file__).parents[3] / "model_repository"
+CLASSES = load_training_classes("isic8", load_taxonomy())
 LABELS = ["NEV", "MEL", "BCC", "SEK", "ACK", "SCC"]
 
 
@@ -107,6 +112,18 @@ def test_a_population_that_was_learnt_from_is_no_other(corpus, tmp_path):
 
     assert isinstance(result.exception, ContractError)
     assert "24 of its patients are in the split of the training" in str(result.exception)
+
+
+def test_a_release_is_not_measured_on_what_it_learnt_from(corpus, tmp_path):
+    repository = tmp_path / "repository"
+    shutil.copytree(REPOSITORY / "lesion_ensemble_r0001", repository / "lesion_ensemble_r0001")
+    photos = read_corpus(corpus, ["pad_ufes"], CLASSES)
+    learnt = freeze_split(photos, pd.Series("train", index=photos.index), np.arange(24), {"method": "groups"})
+    write_split(learnt, repository / "lesion_ensemble_r0001/split.parquet")
+
+    result = of_release(corpus, tmp_path / "out", "--model-repository", repository)
+    assert isinstance(result.exception, ContractError)
+    assert "release r0001 learnt from 12 of these 12 kept-out photos" in str(result.exception)
 
 
 def test_a_split_of_another_corpus_is_refused(corpus, tmp_path):
