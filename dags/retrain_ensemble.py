@@ -35,6 +35,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from retries import RETRY_BY_CLASS
 
 CORPUS, DRIFT = Asset("screening_corpus"), Asset("screening_drift")
+RECIPE = os.environ.get("SCREENING_RETRAIN_RECIPE") or "continue_champion"
 APPROVERS = [name.strip() for name in os.environ.get("SCREENING_APPROVERS", "").split(",") if name.strip()]
 
 
@@ -47,7 +48,7 @@ APPROVERS = [name.strip() for name in os.environ.get("SCREENING_APPROVERS", "").
     catchup=False,
     max_active_runs=1,
     params={
-        "recipe": Param(default="continue_champion", type="string", title="Recipe", description="name or .yaml file"),
+        "recipe": Param(default=RECIPE, type="string", title="Recipe", description="name or .yaml file"),
         "members": Param(
             default=[], type="array", items={"type": "string"}, title="Members", description="of the recipe; none: all"
         ),

@@ -72,8 +72,7 @@ def main() -> int:
     if photos is None:
         photos = stack.settings.folder("rendered-photos")
         if not (photos / "manifest.csv").is_file():
-            with console.status("drawing photos"):
-                render_night(photos)
+            render_night(photos)
         console.print(
             "[yellow]No PHOTOS=DIR was given: these photos are rendered by the project itself, not taken of people.[/yellow]"
         )

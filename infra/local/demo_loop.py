@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -31,7 +32,7 @@ from infra.local.credentials import load_airflow_passwords
 from infra.local.demo import NIGHTLY, NIGHTLY_TASKS, PROGRAMME, Stack, open_stack, upload_night
 from infra.local.errors import StackError
 from infra.local.labelled_nights import LabelledNight, drawn_nights, nights_of_data_set
-from infra.local.settings import REPOSITORY
+from infra.local.settings import REPOSITORY, load_settings
 from screening.cli import print_error
 from screening.contracts import CORPUS, grades_contract_of
 from screening.edges import paths
@@ -60,6 +61,7 @@ PHOTOS_TO_READ = 3
 # Drawn nights hold every disease alike; of HAM10000's photos few that are high-risk may leave training.
 DRAWN_PHOTOS, DATA_SET_PHOTOS = 900, 2500
 FOLDER = "demo-loop"
+CONTINUE = REPOSITORY / "screening" / "training" / "recipes" / "continue_champion.yaml"
 ASSET_S = 120.0
 console = Console()
 
@@ -96,6 +98,9 @@ def main() -> int:
     # A stack of its own: what is promoted here, and the wide limits of its gate, are nobody else's.
     os.environ.setdefault("STACK_STATE_DIR", str(REPOSITORY / ".local-loop"))
     os.environ["SCREENING_GATE_RULES"] = str(Path(__file__).with_name("demo_gate.yaml"))
+    recipe = load_settings().folder(FOLDER) / "recipe.yaml"
+    os.environ["SCREENING_RETRAIN_RECIPE"] = str(recipe)
+    shutil.copyfile(CONTINUE if arguments.data else Path(__file__).with_name("demo_recipe.yaml"), recipe)
     stack = open_stack()
     nights = _nights(stack, arguments.data)
     for dag in (INTAKE, RETRAIN):

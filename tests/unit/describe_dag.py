@@ -38,6 +38,7 @@ def describe(dag_file: Path) -> dict[str, Any]:
         "doc_md": dag.doc_md,
         "module_doc": module.__doc__,
         "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        "defaults": dict(dag.params.dump()),
         "tasks": {
             task.task_id: {
                 "upstream": sorted(task.upstream_task_ids),

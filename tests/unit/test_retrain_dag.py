@@ -1,6 +1,7 @@
 """The retraining's DAG: its order, what may be tried again, and that nothing takes over without gate and person."""
 
 import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,14 +86,18 @@ def test_it_is_due_each_month_or_when_the_corpus_grew_or_drift_was_raised(dag: d
 
 
 def test_the_trigger_form_asks_nothing_that_has_no_answer_yet(dag: dict[str, Any]) -> None:
-    assert set(dag["params"]) == {
-        "recipe",
-        "members",
-        "fewest_strong_labels",
-        "dry_run",
-        "shadow_nights",
-        "reason",
+    assert dag["defaults"] == {
+        "recipe": "continue_champion",
+        "members": [],
+        "fewest_strong_labels": 100,
+        "dry_run": False,
+        "shadow_nights": 0,
+        "reason": "",
     }
+
+
+def test_a_programme_names_the_recipe_of_its_scheduled_runs(tmp_path: Path) -> None:
+    assert parse_dag(DAG_FILE, tmp_path, SCREENING_RETRAIN_RECIPE="mine.yaml")["defaults"]["recipe"] == "mine.yaml"
 
 
 def test_the_page_in_airflow_names_every_task(dag: dict[str, Any]) -> None:
