@@ -57,6 +57,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
     timings: Sequence[Mapping[str, object]],
     quality_cutoffs: QualityCutoffs | None = None,
     shadow: ShadowNight | None = None,
+    missed: Mapping[str, Mapping[str, Any]] | None = None,
     earlier_code_revision: str | None = None,
 ) -> str:
     """Write the page.
@@ -74,6 +75,8 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
             ``seconds`` and ``cpu_seconds``, in the order in which they started.
         quality_cutoffs: that the photos were judged by; None: those of this package.
         shadow: what a release answered that grades nobody; None: none did.
+        missed: the estimates of ``missed_lesions`` over all earlier nights, as fields, by ``all`` and by
+            ``programme=<name>``; None: no decision was taken in yet.
         earlier_code_revision: of the code that opened the night first, where that was another.
     """
     photos, quality, grades = tables["photos"], tables["quality"], tables["grades"]
@@ -93,6 +96,7 @@ def nightly_report(  # noqa: PLR0913  # everything that a night left behind meet
             code_revision=code_revision,
             earlier_code_revision=earlier_code_revision,
             shadow=shadow,
+            missed=_missed(missed or {}),
             taxonomy=classes.taxonomy,
             people=_people(tables["referrals"], photos),
             flagged=_count_where(grades, "verdict", Verdict.FLAGGED),
@@ -307,6 +311,17 @@ def _diseases(grades: pa.Table, classes: TrainingClasses) -> list[Row]:
         }
         for disease, grade in severest_first
     ]
+
+
+def _missed(estimates: Mapping[str, Mapping[str, Any]]) -> Row:
+    """The estimate over all programmes, None where nobody has looked at a photo yet, and those of each programme."""
+    rows = [
+        {**estimate, "name": name.removeprefix("programme=")}
+        for name, estimate in sorted(estimates.items())
+        if name.startswith("programme=") and estimate["looked_at"]
+    ]
+    of_all = estimates.get("all")
+    return {"all": of_all if of_all and of_all["looked_at"] else None, "rows": rows[:PROGRAMME_ROWS]}
 
 
 def _reasons(photos: pa.Table, quality: pa.Table) -> Row:

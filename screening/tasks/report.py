@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
+from typing import Any
 
 import pyarrow as pa
 
 from screening.edges import paths
 from screening.edges.release import Release, load_release
-from screening.errors import MissingError
+from screening.errors import MissingError, MissingObjectError
 from screening.reports.nightly import nightly_report
 from screening.reports.programme_results import programme_results
 from screening.reports.shadow import shadow_night
@@ -47,6 +48,7 @@ def report(run_id: str, context: NightContext) -> Accounting:
             code_revision=plan.code_revision,
             timings=read_timings(run_id, context),
             shadow=shadow_night(plan.shadow, read_shadow_grades(run_id, context)),
+            missed=_missed_lesions(context),
             earlier_code_revision=plan.earlier_code_revision,
         )
         context.results.put(paths.report(plan.night, REPORT_NAME), page.encode())
@@ -58,6 +60,15 @@ def report(run_id: str, context: NightContext) -> Accounting:
         publish_review_queue(plan, tables, context, shadow_differences=shadow_differences(run_id, context))
     log.info("report run=%s at=%s", run_id, context.results.url(paths.report(plan.night, REPORT_NAME)))
     return accounting
+
+
+def _missed_lesions(context: NightContext) -> dict[str, Any] | None:
+    """As the last intake of decisions estimated them; None before the first."""
+    try:
+        estimates: dict[str, Any] = json.loads(context.results.get(paths.MISSED_LESIONS))
+    except MissingObjectError:
+        return None
+    return estimates
 
 
 def _disease_names(release: Release, earlier: pa.Table, context: NightContext) -> dict[str, str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from screening.reports.nightly import nightly_report
 from screening.stages.accounting import count
 from screening.stages.audit import AuditResult
 from screening.stages.grading import UNLIKE_TRAINING, WARNINGS
+from screening.stages.missed_lesions import Stratum, missed_lesions
 from tests.unit.made_up_night import (
     CLASSES,
     CUTOFFS,
@@ -48,7 +50,12 @@ def timing(task: str, at: float, seconds: float, batch: int | None = None) -> di
 TIMINGS = [timing("open_night", 0, 1), timing("prepare", 1, 2, 0), timing("prepare", 1.5, 2, 1), timing("grade", 3, 1)]
 
 
-def page_of(night: MadeUpNight, audit: AuditResult = PASSED, timings: list[dict[str, object]] | None = None) -> str:
+def page_of(
+    night: MadeUpNight,
+    audit: AuditResult = PASSED,
+    timings: list[dict[str, object]] | None = None,
+    estimates: dict[str, Any] | None = None,
+) -> str:
     return nightly_report(
         NIGHT,
         night.tables,
@@ -59,6 +66,7 @@ def page_of(night: MadeUpNight, audit: AuditResult = PASSED, timings: list[dict[
         cutoffs=CUTOFFS,
         code_revision="0.1.0+abc123",
         timings=TIMINGS if timings is None else timings,
+        missed=estimates,
     )
 
 
@@ -355,3 +363,27 @@ def test_photos_unlike_the_training_photos_are_counted_and_named_beside_their_gr
 
 def test_a_release_that_cannot_tell_unlike_photos_says_so() -> None:
     assert "cannot tell whether a photo is unlike" in page_of(a_night())
+
+
+def missed(*strata: Stratum) -> dict[str, Any]:
+    estimate = missed_lesions(strata)
+    return asdict(estimate) | {"share": estimate.share}
+
+
+def test_lesions_that_low_grades_missed_are_estimated_with_an_interval_by_programme() -> None:
+    north = Stratum(photos=1000, inclusion_probability=0.1, chosen=100, settled=100, found=2)
+    unseen = Stratum(photos=40, inclusion_probability=0.1, chosen=4, settled=0, found=0)
+    page = page_of(a_night(), estimates={"all": missed(north, unseen), "programme=north": missed(north)})
+
+    section = Page(page).sections["missed"]
+    assert "Of 1,000 photos that earlier nights graded low risk, about 20 (2 to 72, 95 % interval)" in section
+    assert "Estimated from 100 photos" in section
+    assert "leaves out 40 photos of which nobody has looked at any" in section
+    assert "north 1,000 100 2 20 2 to 72" in section
+
+
+@pytest.mark.parametrize(
+    "estimates", [None, {"all": missed(), "programme=north": missed()}], ids=["no intake", "nothing looked at"]
+)
+def test_before_anybody_looked_the_page_says_that_nobody_knows(estimates: dict[str, Any] | None) -> None:
+    assert "Nobody knows yet" in Page(page_of(a_night(), estimates=estimates)).sections["missed"]
