@@ -59,9 +59,9 @@ READER, LABORATORY = "reader", "laboratory"
 PHOTOS_TO_READ = 3
 # So many that each grade has the ten validation photos that cut-offs take, and the test the people that the gate asks for.
 # Drawn nights hold every disease alike; of HAM10000's photos few that are high-risk may leave training.
-DRAWN_PHOTOS, DATA_SET_PHOTOS = 900, 2500
+DRAWN_PHOTOS, DATA_SET_PHOTOS = 600, 2500
 FOLDER = "demo-loop"
-CONTINUE = REPOSITORY / "screening" / "training" / "recipes" / "continue_champion.yaml"
+RECIPES = Path(__file__).with_name("demo_recipes")
 ASSET_S = 120.0
 console = Console()
 
@@ -100,7 +100,7 @@ def main() -> int:
     os.environ["SCREENING_GATE_RULES"] = str(Path(__file__).with_name("demo_gate.yaml"))
     recipe = load_settings().folder(FOLDER) / "recipe.yaml"
     os.environ["SCREENING_RETRAIN_RECIPE"] = str(recipe)
-    shutil.copyfile(CONTINUE if arguments.data else Path(__file__).with_name("demo_recipe.yaml"), recipe)
+    shutil.copyfile(RECIPES / ("data_set.yaml" if arguments.data else "drawn.yaml"), recipe)
     stack = open_stack()
     nights = _nights(stack, arguments.data)
     for dag in (INTAKE, RETRAIN):

@@ -31,6 +31,7 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
         "base_corpus",
         "gate_rules",
         "approvers",
+        "retrain_recipe",
         "pseudonym_key",
     ]
 
