@@ -30,8 +30,8 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
         "training_python",
         "base_corpus",
         "gate_rules",
-        "approvers",
         "retrain_recipe",
+        "approvers",
         "pseudonym_key",
     ]
 
