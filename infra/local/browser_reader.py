@@ -1,4 +1,4 @@
-"""A reader of the demo: logs in with Chromium as a person does and answers photos by keyboard."""
+"""People of the demo, with Chromium: a reader who answers photos by keyboard, and one who sees what a release asks."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def read_photos(
     with _page(address) as page:
         page.goto("/review/queue")
         page.get_by_role("link", name="Log in").click()
-        page.locator("input[name=username]").fill(user)
-        page.locator("input[name=password]").fill(password)
-        page.get_by_role("button", name="Sign in").click()
+        _log_in(page, user, password)
         expect(page.get_by_role("heading", name="Queue")).to_be_visible(timeout=_PATIENCE_MS)
         page.screenshot(path=pictures / "queue.png")
         page.get_by_role("link", name="Read the next photo").click()
@@ -46,6 +44,29 @@ def read_photos(
             _answer(page, diseases.get(str(page.locator(".desk").get_attribute("data-photo"))))
             answered += 1
         return answered
+
+
+def picture_question(address: str, user: str, password: str, task: str, picture: Path) -> None:
+    """Take a picture of Airflow's page on which a person approves or rejects.
+
+    Args:
+        address: of Airflow.
+        user: log-in of somebody who may answer.
+        password: of the user.
+        task: path of the task in Airflow, as ``dags/<dag>/runs/<run>/tasks/<task>``.
+        picture: file of the picture.
+    """
+    with _page(address) as page:
+        page.goto(f"/{task}/required_actions")
+        _log_in(page, user, password)
+        expect(page.get_by_role("button", name="Approve")).to_be_visible(timeout=_PATIENCE_MS)
+        page.screenshot(path=picture)
+
+
+def _log_in(page: Page, user: str, password: str) -> None:
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(password)
+    page.get_by_role("button", name="Sign in").click()
 
 
 def _answer(page: Page, disease: str | None) -> None:

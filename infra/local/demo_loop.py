@@ -22,12 +22,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
 
 from infra.local.airflow_run import follow_run, run_dag
-from infra.local.browser_reader import read_photos
+from infra.local.browser_reader import picture_question, read_photos
 from infra.local.credentials import load_airflow_passwords
 from infra.local.demo import NIGHTLY, NIGHTLY_TASKS, PROGRAMME, Stack, open_stack, upload_night
 from infra.local.errors import StackError
@@ -55,7 +56,7 @@ RETRAIN_TASKS = (
     "approve",
     "take_over",
 )
-READER, LABORATORY = "reader", "laboratory"
+ADMIN, READER, LABORATORY = "admin", "reader", "laboratory"
 PHOTOS_TO_READ = 3
 # So many that each grade has the ten validation photos that cut-offs take, and the test the people that the gate asks for.
 # Drawn nights hold every disease alike; of HAM10000's photos few that are high-risk may leave training.
@@ -151,16 +152,19 @@ def _take_in(stack: Stack) -> str:
 
 def _retrain(stack: Stack, run: str) -> Iterator[str]:
     asked: list[str] = []
+    pictures, passwords = stack.settings.folder(FOLDER), load_airflow_passwords(stack.settings)
 
     def answer(states: dict[str, str]) -> None:
         question = stack.airflow.question(RETRAIN, run, "approve") if states.get("approve") and not asked else None
         if question and question["responded_at"] is None:
             asked.append(str(question["body"]).strip())
+            path = f"dags/{RETRAIN}/runs/{quote(run)}/tasks/approve"
+            picture_question(stack.airflow.address, ADMIN, passwords[ADMIN], path, pictures / "approval.png")
             stack.airflow.answer(RETRAIN, run, "approve", "Approve")
 
     if not follow_run(stack.airflow, RETRAIN, run, RETRAIN_TASKS, console, meanwhile=answer):
         raise StackError(f"the retraining failed; Airflow: {stack.airflow.address}")
-    page = stack.settings.folder(FOLDER) / "comparison.html"
+    page = pictures / "comparison.html"
     found = [f.key for objects in stack.context.results.pages(paths.TRAINING_PREFIX) for f in objects]
     if pages := sorted(key for key in found if key.endswith(page.name)):  # their names hold the time
         page.write_bytes(stack.context.results.get(pages[-1]))
