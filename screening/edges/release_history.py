@@ -146,6 +146,8 @@ def append_event(model_repository: str, event: ReleaseEvent) -> ReleaseEvent:
     """Record an event that leaves the champion as it is; inside ``changing``."""
     folder = Path(model_repository) / _HISTORY
     written = folder / f".event-{os.getpid()}"
+    # A killed process of this number may have left it as a second name of its event, which would be written over.
+    written.unlink(missing_ok=True)
     while True:
         event = replace(event, event_id=_next_id(folder))
         _write(written, _to_json(event))

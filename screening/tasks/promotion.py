@@ -71,9 +71,10 @@ def promote(name: str, *, by: str, why: str, evidence: str | None = None, settin
     before = read_champion(repository)
     try:
         if before == name:
-            # A task that was killed after the switch is run again.
-            if done := _last_like(settings, "promoted", name, by=by, why=why, evidence=evidence):
-                return done
+            with changing(repository):  # a task that was killed after the switch is run again, and ends what it began
+                if done := _last_like(settings, "promoted", name, by=by, why=why, evidence=evidence):
+                    _end_shadow_of(name, by, repository)
+                    return done
             raise ContractError("it is the champion already")
         compared = _read_evidence(evidence, name, before)
         release = servable_release(settings, name)

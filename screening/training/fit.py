@@ -17,6 +17,7 @@ from screening.taxonomy import TrainingClasses
 from screening.training.callbacks import EpochLine, MovingAverage, StopAtLostLoss
 from screening.training.checkpoints import WholeFiles
 from screening.training.cpu_memory import keep_freed_memory
+from screening.training.disk import write_whole
 from screening.training.draws import EpochBatches
 from screening.training.frozen_features import cached_features
 from screening.training.loop import FitMember
@@ -180,5 +181,4 @@ def _take_folder(recipe: MemberRecipe, folder: Path) -> None:
     file, text = folder / "recipe.json", recipe.model_dump_json(indent=1)
     if (folder / "last.ckpt").is_file() and file.is_file() and file.read_text() != text:
         raise ContractError(f"{folder} holds a training of another recipe; give another --work, or remove the folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    write_whole(file, text.encode())

@@ -14,6 +14,7 @@ from screening.training.recipe import MemberRecipe
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 from lightning.pytorch.loggers import MLFlowLogger
+from mlflow.tracking import MlflowClient
 
 RUN_ID = "mlflow_run.txt"
 
@@ -27,7 +28,7 @@ def track_member(experiment: str, recipe: MemberRecipe, folder: Path, tags: Mapp
         folder: of the member; SQLite and artefacts lie beside it.
         tags: such as the code's revision and the split's version.
     """
-    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder.parent / 'mlflow.db').absolute()}"
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or _own_database(folder.parent.absolute())
     known = folder / RUN_ID
     address, _, run_id = known.read_text().partition("\n") if known.is_file() else ("", "", "")
     logger = MLFlowLogger(
@@ -44,6 +45,21 @@ def track_member(experiment: str, recipe: MemberRecipe, folder: Path, tags: Mapp
         logger.log_hyperparams(flat(recipe.model_dump(mode="json")))
         write_whole(known, f"{tracking_uri}\n{logger.run_id}".encode())
     return logger
+
+
+def _own_database(folder: Path) -> str:
+    """The address of MLflow's tables in a folder. They have their name only when all of them are there.
+
+    Making them takes MLflow seconds, and it cannot go on with tables of which some are missing.
+    """
+    file, part = folder / "mlflow.db", folder / "mlflow.db.part"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(f"{part.name}*"):  # SQLite's journal too
+            left_over.unlink()
+        MlflowClient(f"sqlite:///{part}")  # makes the tables
+        part.replace(file)
+    return f"sqlite:///{file}"
 
 
 def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -234,6 +234,8 @@ def test_a_run_is_logged_and_a_killed_one_goes_on_in_the_same_run(tmp_path, monk
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     recipe = a_recipe(epochs=1)
     folder = tmp_path / recipe.name
+    with sqlite3.connect(tmp_path / "mlflow.db.part") as left_by_a_kill:
+        left_by_a_kill.execute("create table spans (id)")  # with which MLflow could not go on
     logger = track_member("tried", recipe, folder, {"split_version": "s-1", "code_revision": "abc"})
     fit_member(recipe, drawn_photos(), CLASSES, tmp_path, folder, logger)
     again = track_member("tried", recipe, folder, {})

@@ -176,6 +176,16 @@ def test_what_a_killed_process_left_half_written_is_dropped(repository):
     assert read_events(repository) == (done,)
 
 
+def test_what_a_killed_process_of_the_same_number_left_is_not_written_into(repository):
+    with changing(repository):
+        first = append_event(repository, event("registered", "r0002"))
+        # Killed between the two: the event has its name, and still that of the file that it was written in.
+        folder = Path(repository) / "history"
+        os.link(folder / "00001.json", folder / f".event-{os.getpid()}")
+        second = append_event(repository, event("rejected", "r0002"))
+    assert read_events(repository) == (first, second)
+
+
 # Who was champion, and what a rollback leads back to.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,9 @@ def check_leaks(run: RunFolder, earlier: Path, weights_dir: Path) -> Checked:
         {"evidence": str(leak.evidence), "photos": frame["photo_id"].iloc[list(leak.photos)].tolist()} for leak in leaks
     ]
     write_whole(run.leaks, (json.dumps(said, indent=1) + "\n").encode())
-    np.save(run.groups, graph.groups)
+    stream = io.BytesIO()
+    np.save(stream, graph.groups)
+    write_whole(run.groups, stream.getbuffer())
     return Checked(lines, len(leaks))
 
 
