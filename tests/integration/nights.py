@@ -15,11 +15,10 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -44,6 +43,7 @@ from screening.tasks import NightContext, open_context, run_night
 from screening.tasks.context import run_id_of
 from screening.taxonomy import TrainingClasses, load_taxonomy
 from tests.integration.faulty_proxy import FaultyProxy
+from tests.killed import in_a_process
 
 if TYPE_CHECKING:  # conftest makes fixtures of what is here
     from tests.integration.conftest import RunningStack
@@ -270,15 +270,17 @@ def copy_repository(folder: Path, release: str) -> Path:
     return folder
 
 
-# Below: a night that is killed.
+# Below: a night, or another task, that is killed.
+
+PRELOADED = ("screening.tasks", "great_expectations", "boto3", __name__)
 
 
 class KillingProxy(FaultyProxy):
-    """Kills a process with -9 when one object has just been written and the process does not know it yet."""
+    """Kills a process with -9 when one request has just been answered and the process does not know it yet."""
 
-    def __init__(self, upstream: str, key: str, time: int = 1) -> None:
+    def __init__(self, upstream: str, request: str, time: int = 1) -> None:
         super().__init__(upstream)
-        self._key = re.compile(key)
+        self._request = re.compile(request)
         self._time = time
         self._victim = 0
         self._victim_is_known = threading.Event()
@@ -289,7 +291,7 @@ class KillingProxy(FaultyProxy):
 
     def _ask_upstream(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         answer = super()._ask_upstream(request, body)
-        if request.command == "PUT" and self._key.search(unquote(request.path)):
+        if self._request.search(f"{request.command} {unquote(request.path)}"):
             self._time -= 1
             if self._time == 0:
                 assert self._victim_is_known.wait(30)
@@ -303,22 +305,31 @@ def run_until_killed(site: Site, key: str, time: int = 1, night: date = NIGHT, *
     Returns:
         The exit code: -9 for a process that was killed.
     """
-    processes = get_context("forkserver")
-    processes.set_forkserver_preload(["screening.tasks", "great_expectations", "boto3", __name__])
-    proxy = KillingProxy(str(site.settings().s3_endpoint), key, time)
+    return do_until_killed(site, functools.partial(run_night, night), f"PUT .*{key}", time, **changed)
+
+
+def do_until_killed(
+    site: Site, work: Callable[[NightContext], object], request: str, time: int = 1, **changed: Any
+) -> int | None:
+    """Do some work in a process of its own, killed once the n-th request that matches was answered.
+
+    Args:
+        site: whose stores the work gets.
+        work: of a module's top level.
+        request: is searched in requests to the store, as ``PUT /bucket/key``.
+        time: which of the requests that match.
+        changed: settings that are not the site's.
+
+    Returns:
+        The exit code: -9 for a process that was killed.
+    """
+    proxy = KillingProxy(str(site.settings().s3_endpoint), request, time)
     with proxy:
         settings = site.settings(s3_endpoint=proxy.url, **changed)
         keys = {name: value for name, value in site.stack.environment.items() if name.startswith("AWS_")}
-        process = processes.Process(target=_run_night, args=(settings, keys, night))
-        process.start()
-        assert process.pid is not None
-        proxy.aim_at(process.pid)
-        process.join(120)
-        if process.is_alive():
-            process.kill()
-        return process.exitcode
+        return in_a_process(_work_on, work, settings, keys, preload=PRELOADED, on_start=proxy.aim_at)
 
 
-def _run_night(settings: Settings, keys: dict[str, str], night: date) -> None:
+def _work_on(work: Callable[[NightContext], object], settings: Settings, keys: dict[str, str]) -> None:
     os.environ |= keys
-    run_night(night, open_context(settings))
+    work(open_context(settings))

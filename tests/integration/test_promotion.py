@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,15 @@ from screening.tasks import (
     shadow,
     shadow_differences,
     start_shadow,
+    take_over,
     unload_releases,
 )
 from screening.tasks.context import connect_model_server, run_id_of
 from screening.tasks.promotion import CHANGE_RECORD
 from tests.benchmarks.requests_under_change import requests_while
-from tests.integration.nights import Photos, read_rows
+from tests.integration.nights import PRELOADED, Photos, read_rows
+from tests.kill_points import PROMOTION, SHADOW
+from tests.killed import KILLED, run_until_killed
 from tests.second_release import build_second_release, copy_of_repository
 
 pytestmark = pytest.mark.triton
@@ -218,6 +222,54 @@ def test_a_promotion_that_is_asked_for_again_by_a_task_that_was_killed_happens_o
     assert promote("r0002", **WHO, evidence="run-1/gate.html", settings=settings) == first
     assert read_events(settings.model_repository) == happened
     assert [e.event for e in happened[-3:]] == ["shadow_started", "promoted", "shadow_ended"]
+
+
+def take_it_over(settings: Settings, said: dict[str, str], shadow_nights: int) -> None:
+    take_over(said, **WHO, shadow_nights=shadow_nights, settings=settings)
+
+
+@pytest.fixture
+def uninstalled(settings: Settings, built: Path) -> Iterator[dict[str, bytes]]:
+    """r0003 as it was before it was installed; the files of the repository with it, but for the history."""
+    repository = Path(settings.model_repository)
+    files = models_in(repository)
+    for folder in repository.glob("lesion_*_r0003"):
+        shutil.rmtree(folder)
+    (repository / "history" / "00003.json").unlink()
+    yield files
+    install_release(built / "r0003", settings, **WHO)
+
+
+def models_in(repository: Path) -> dict[str, bytes]:
+    """Every file of every release, but for what Python keeps of a member that Triton has loaded."""
+    files = (file for folder in repository.glob("lesion_*") for file in folder.rglob("*.*") if file.is_file())
+    return {str(file.relative_to(repository)): file.read_bytes() for file in files if file.suffix != ".pyc"}
+
+
+def test_a_challenger_whose_take_over_was_killed_at_every_step_takes_over_once(settings, built, uninstalled, tmp_path):
+    repository, evidence = Path(settings.model_repository), tmp_path / "gate.json"
+    evidence.write_text(json.dumps({"challenger": "r0003", "champion": "r0001", "passed": True}))
+    said = {"release_folder": str(built / "r0003"), "evidence": str(evidence)}
+
+    for places, nights in ((SHADOW, 2), (PROMOTION, 0)):  # first beside the champion, then in its place
+        again = partial(take_it_over, settings, said, nights)
+        for step, time in places["take_over"]:
+            assert run_until_killed(again, before=step, time=time, preload=PRELOADED) == KILLED, step
+        assert run_until_killed(again, before=None, preload=PRELOADED) == 0
+
+    assert models_in(repository) == uninstalled
+    assert read_champion(str(repository)) == "r0003"
+    happened = read_events(str(repository))
+    assert [(e.event_id, e.event, e.release, e.champion_before) for e in happened[2:]] == [
+        (3, "registered", "r0003", "r0001"),
+        (4, "shadow_started", "r0003", "r0001"),
+        (5, "promoted", "r0003", "r0001"),
+        (6, "shadow_ended", "r0003", "r0003"),
+    ]
+    assert {(e.by, e.why) for e in happened[2:5]} == {tuple(WHO.values())}
+    kept = sorted(file.name for file in (repository / "history").glob("[!.]*"))
+    assert kept[2:] == ["00003.json", "00004.json", f"00005-{CHANGE_RECORD}", "00005.json", "00006.json"]
+    assert not list(repository.glob(".arriving-*"))
 
 
 def test_a_rollback_needs_no_server_and_says_that_none_confirmed_it(settings):

@@ -1,17 +1,19 @@
-"""A whole retraining on some real photos, from the champion's own weights: what it keeps, resumes and refuses."""
+"""A whole retraining on some real photos, from the champion's own weights: what it keeps, resumes and refuses.
+
+Each step is killed with -9 and run again, at the places of tests/kill_points.py.
+"""
 
 import hashlib
 import json
 import os
+import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ import pytest
 import torch
 import yaml
 
+from screening import retrain_cli
 from screening.contracts import CORPUS
 from screening.contracts import SPLIT as SPLIT_TABLE
 from screening.edges import paths
@@ -42,6 +45,8 @@ from screening.training.retraining.run_folder import Order, RunFolder
 from screening.training.retraining.sides import check_leaks, open_training_set, split_photos
 from screening.training.retraining.snapshot import merge_corpora, take_snapshot
 from screening.training.splits import read_split, write_split
+from tests.kill_points import TRAINING
+from tests.killed import KILLED, run_until_killed
 from tests.training.small_photos import SHARED, SOURCES, needs_photos
 
 ROOT = Path(__file__).parents[2]
@@ -177,32 +182,100 @@ def test_both_releases_answered_the_photos_of_the_test_side_and_no_other(whole):
     assert costs["challenger"]["size_bytes"] < costs["champion"]["size_bytes"]
 
 
+def command(words: list[str]) -> None:
+    """What a task of the DAG starts in the training's environment."""
+    torch.set_num_threads(1)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it where it is used: that of an earlier test
+    retrain_cli.app(words, standalone_mode=False)
+
+
+class KilledStep(Protocol):
+    """See ``killed_step``."""
+
+    def __call__(self, step: str, folder: Path, *, is_disturbed: bool = True) -> list[int | None]: ...
+
+
+@pytest.fixture(scope="module")
+def killed_step(base: Path, recipe: Path) -> KilledStep:
+    """Runs a step in a folder, killed at each of its places and then to its end; returns the exit codes."""
+
+    def ends(step: str, folder: Path, *, is_disturbed: bool = True) -> list[int | None]:
+        options = {"snapshot": ["--recipe", str(recipe), "--reason", "a test"], "fit": ["--member", "0"]}
+        again = partial(command, [step, "run-1", *options.get(step, [])])
+        environment = {
+            "SCREENING_TRAINING_FOLDER": str(folder), "SCREENING_BASE_CORPUS": str(base),
+            "SCREENING_RESULTS": folder.as_uri(), "SCREENING_MODEL_REPOSITORY": str(REPOSITORY),
+        }  # fmt: skip
+        places = [*(TRAINING[step] if is_disturbed else ()), (None, 1)]
+        return [
+            run_until_killed(again, before=place, time=time, environment=environment, preload=[__name__])
+            for place, time in places
+        ]
+
+    return ends
+
+
+def killed_in(step: str) -> list[int]:
+    return [KILLED] * len(TRAINING[step]) + [0]
+
+
+def left_in(folder: Path) -> dict[str, bytes]:
+    """The files of a run and of its store by their names; of pixels, the name holds when their photos were written."""
+    files = [file for file in folder.rglob("*") if file.is_file() and ".partial" not in file.parts]
+    return {re.sub("pixels-[0-9a-f]+", "pixels", str(file.relative_to(folder))): file.read_bytes() for file in files}
+
+
+def test_a_corpus_frozen_checked_and_split_by_killed_steps_is_that_of_undisturbed_ones(base, killed_step, tmp_path):
+    published = read_corpus_table(base / "corpus.parquet").to_pylist()
+    copy = encode_working_copy(decode_photo((base / str(published[0]["photo"])).read_bytes(), PhotoLimits()).pixels)
+    ids = [digit * 32 for digit in "def"]
+    rows = [
+        programme_row(published[0], f"north/{i}", photo_id=i, photo=f"photos/{i}.jpg", perceptual_hash=None)
+        for i in ids
+    ]
+    for name in ("killed", "undisturbed"):
+        store = FolderStore(tmp_path / name)
+        (tmp_path / name).mkdir()
+        write_table(store, paths.CORPUS_TABLE, CORPUS.table(rows), CORPUS)
+        for photo_id in ids:
+            store.put(paths.corpus_photo(photo_id), copy)
+
+    for step in ("snapshot", "check", "split"):
+        assert killed_step(step, tmp_path / "undisturbed", is_disturbed=False) == [0]
+        assert killed_step(step, tmp_path / "killed") == killed_in(step)
+
+    left = left_in(tmp_path / "killed")
+    assert left == left_in(tmp_path / "undisturbed")
+    assert len([name for name in left if name.startswith("corpus/snapshots/")]) == 1
+    assert {f"run-1/{name}" for name in ("split.parquet", "groups.npy", "leaks.json", "pixels.npy")} < set(left)
+
+
 @pytest.mark.slow
-def test_a_run_that_was_killed_while_it_trained_and_while_it_assembled_gives_the_same_release(
-    whole, begin, base, recipe, tmp_path
+@pytest.mark.timeout(900)  # twenty processes, one after the other, on a machine that may have other work
+def test_a_challenger_of_steps_that_were_killed_is_that_of_undisturbed_ones_and_so_is_the_gates_word(
+    whole, begin, killed_step, tmp_path
 ):
-    run = begin(tmp_path)
-    last, part = run.members / "lesion_mobilenet_v2_192" / "last.ckpt", run.release.with_suffix(".part")
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT), "SCREENING_TRAINING_FOLDER": str(tmp_path), "SCREENING_BASE_CORPUS": str(base),
-        "SCREENING_RESULTS": tmp_path.as_uri(), "SCREENING_MODEL_REPOSITORY": str(REPOSITORY), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+    run = begin(tmp_path / "killed")
+    steps = ("fit", "assemble", "evaluate")
+    assert {step: killed_step(step, tmp_path / "killed") for step in steps} == {step: killed_in(step) for step in steps}
+    assert run.order() == whole.order()
+    assert left_in(run.release) == left_in(whole.release)
+    pd.testing.assert_frame_equal(pd.read_parquet(run.answers), pd.read_parquet(whole.answers))
+    costs, expected = (json.loads(of.costs.read_text()) for of in (run, whole))
+    for who in expected:
+        assert costs[who].pop("ms_per_photo") > 0
+        assert costs[who].items() < expected[who].items()
 
-    def kill(words: list[str], when: Path) -> None:
-        command = [sys.executable, "-m", "screening", "retrain", *words]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment)
-        deadline = time.monotonic() + 120
-        while not when.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "killed before it was finished"
-
-    kill(["fit", "run-1", "--member", "0"], last)
-    assert not (last.parent / "finished").exists()
-    kill(["assemble", "run-1"], part)
-    assert not run.release.exists()
-
-    assert train(run) == digest(whole)
+    shutil.copytree(tmp_path / "killed", tmp_path / "undisturbed", symlinks=True)
+    other = RunFolder(tmp_path / "undisturbed" / "run-1")
+    pass_gate(other, GateRules(), FolderStore(tmp_path / "undisturbed"))
+    assert killed_step("gate", tmp_path / "killed") == killed_in("gate")
+    left, expected = (left_in(folder) for folder in (tmp_path / "killed", tmp_path / "undisturbed"))
+    for name in ("run-1/gate.json", "training/run-1/gate.json"):
+        said = json.loads(left.pop(name)) | {"release_folder": str(other.release)}
+        assert said == json.loads(expected.pop(name))
+    assert left == expected
+    assert not run.photos.exists()
 
 
 def test_a_step_that_is_done_is_not_done_again(whole):

@@ -2,11 +2,11 @@
 
 import io
 import json
-import os
+import re
 import shutil
-import signal
 from datetime import date, timedelta
-from multiprocessing import get_context
+from itertools import pairwise
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +17,6 @@ from screening.edges.folder_store import FolderStore
 from screening.edges.release import SPLIT_FILE
 from screening.edges.tables import read_table, write_table
 from screening.errors import ContractError, SettingsError
-from screening.stages.audit import load_great_expectations
 from screening.stages.audit_decisions import audit_decisions
 from screening.tasks import (
     adjudicate,
@@ -32,6 +31,8 @@ from screening.tasks import (
 from screening.tasks.context import run_id_of
 from screening.tasks.withdrawals import pseudonym_of, withdraw
 from screening.taxonomy import load_taxonomy
+from tests.kill_points import INTAKE, INTAKE_TASKS
+from tests.killed import KILLED, run_until_killed
 from tests.second_release import MODEL_REPOSITORY
 from tests.unit.made_up_night import NIGHT, Upload, photo_id_of, pseudonym
 from tests.unit.review_site import DAY, ReviewSite, a_decision, some_uploads
@@ -375,53 +376,27 @@ def test_the_pseudonym_of_a_person_is_that_of_the_manifests(night):
 # Killed on the way
 
 
-class _DyingStore(FolderStore):
-    """Kills its process, as `kill -9` does, instead of the n-th write or removal."""
-
-    left = 10**9
-
-    def _one_less(self):
-        _DyingStore.left -= 1
-        if _DyingStore.left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def put(self, key, body, *, only_if_new=False):
-        self._one_less()
-        return super().put(key, body, only_if_new=only_if_new)
-
-    def delete(self, key):
-        self._one_less()
-        super().delete(key)
+def run_task(name, folder):
+    INTAKE_TASKS[name](ReviewSite(folder).context)
 
 
-def run_dying(folder, writes, counted=None):
-    _DyingStore.left = writes
-    site = ReviewSite(folder)
-    store = _DyingStore(folder)
-    run_intake(type(site.context)(site.context.settings, store, store))
-    if counted is not None:
-        counted.value = writes - _DyingStore.left
-
-
-def settled_tables(folder):
-    """Everything that the intake leaves for others, but for when a file was first read."""
+def left_in(folder):
+    """All objects of a site, but for moments and for the etags in what a task remembers."""
+    changing = re.compile(rb'"(recorded|written)_at_utc": "[^"]+"|[0-9]+-[0-9]{16,}')
     found: dict[str, object] = {}
-    for prefix in ("tables/", "corpus/", "review/inbox/", "review/rejects/"):
-        for key, body in ReviewSite(folder).objects(prefix).items():
-            if "/decisions/" in key:
-                rows = pq.read_table(io.BytesIO(body)).to_pylist()
-                found[key] = [{n: v for n, v in row.items() if n != "recorded_at_utc"} for row in rows]
-            else:
-                found[key] = body
-    decided = ReviewSite(folder).objects(paths.DECISIONS_PREFIX)
-    found["decisions"] = sorted(key.rpartition("/")[2] for key in decided)
-    found["withdrawn"] = ReviewSite(folder).objects(paths.WITHDRAWN)
+    for key, body in ReviewSite(folder).objects("").items():
+        if key.endswith(".parquet"):
+            rows = pq.read_table(io.BytesIO(body)).to_pylist()
+            found[key] = [{name: value for name, value in row.items() if name != "recorded_at_utc"} for row in rows]
+        else:
+            found[key] = changing.sub(b"", body)
     return found
 
 
-def test_killed_at_a_write_the_intake_ends_as_if_it_had_not_been(tmp_path):
-    load_great_expectations()  # once, for all the children
-    start = tmp_path / "start"
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """Folders of a site before each task of an intake that has much to do, and after the last one."""
+    start = tmp_path_factory.mktemp("before") / "anything_new"
     start.mkdir()
     site = ReviewSite(start)
     site.publish(some_uploads())
@@ -437,27 +412,30 @@ def test_killed_at_a_write_the_intake_ends_as_if_it_had_not_been(tmp_path):
     ]
     body = "\n".join(["photo_id,reader,decided_at,disease", *lines]).encode()
     site.store.put("review/inbox/a.csv", body)
+    folders = {"anything_new": start}
+    for name, after in pairwise([*INTAKE_TASKS, "the end"]):
+        folders[after] = Path(shutil.copytree(folders[name], start.with_name(after)))
+        run_task(name, folders[after])
+    assert set(corpus(ReviewSite(folders["the end"]))) == {photo_id_of("bert.jpg"), photo_id_of("cora.jpg")}
+    return folders
 
-    processes = get_context("fork")
-    undisturbed = shutil.copytree(start, tmp_path / "undisturbed")
-    counted = processes.Value("i", 0)
-    child = processes.Process(target=run_dying, args=(undisturbed, 10**9, counted))
-    child.start()
-    child.join()
-    assert child.exitcode == 0
-    expected = settled_tables(undisturbed)
-    assert len(expected[paths.published("vetted_photos", "coast", NIGHT)]) > 0
-    assert set(corpus(ReviewSite(undisturbed))) == {photo_id_of("bert.jpg"), photo_id_of("cora.jpg")}
-    assert counted.value >= 15
-    for writes in range(0, counted.value, 3):  # every third: a run takes half a second
-        folder = shutil.copytree(start, tmp_path / f"killed-{writes}", copy_function=shutil.copy2)
-        child = processes.Process(target=run_dying, args=(folder, writes))
-        child.start()
-        child.join()
-        assert child.exitcode == -signal.SIGKILL
-        run_intake(ReviewSite(folder).context)
-        assert settled_tables(folder) == expected, f"killed before write {writes}"
-        shutil.rmtree(folder)
+
+@pytest.mark.parametrize("task", INTAKE_TASKS)
+def test_a_task_of_the_intake_killed_before_any_of_its_writes_and_run_again_leaves_the_same(task, before, tmp_path):
+    _, after = next(names for names in pairwise(before) if names[0] == task)
+    expected, writes = left_in(before[after]), 0
+    code: int | None = KILLED
+    while code == KILLED:
+        folder = Path(shutil.copytree(before[task], tmp_path / f"{writes}"))
+        write = rf"(rename|link|remove) {folder}/(?!\.partial)"
+        code = run_until_killed(
+            run_task, task, folder, before=write, time=writes + 1, preload=["great_expectations", __name__]
+        )
+        run_task(task, folder)
+        assert left_in(folder) == expected, f"killed before write {writes + 1}"
+        writes += code == KILLED
+    assert code == 0
+    assert (writes > 0) == any(request.startswith("PUT") for request, _ in INTAKE[task])
 
 
 # The audit of what is published
