@@ -1,4 +1,4 @@
-"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night|promotion|review"``.
+"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night|promotion|review|intake"``.
 
 Each benchmark prints ratios of things measured in one run, alternating, because the machines are noisy.
 """
@@ -32,10 +32,17 @@ console = Console()
 
 def main() -> int:
     """Run the named benchmarks; the exit code is 0 whatever the figures are."""
-    benchmarks = {"screen": screen, "scale": scale, "night": night, "promotion": promotion, "review": review}
+    benchmarks = {
+        "screen": screen,
+        "scale": scale,
+        "night": night,
+        "promotion": promotion,
+        "review": review,
+        "intake": intake,
+    }
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=list(benchmarks), default=["screen"])
-    parser.add_argument("--photos", type=int, help="photos of the folder (screen: 500, scale: 20000, night: 5000)")
+    parser.add_argument("--photos", type=int, help="photos (screen: 500, scale: 20000, night: 5000, intake: 50000)")
     parser.add_argument("--rounds", type=int, default=2, help="times that each side is run; the best counts")
     parser.add_argument("--entries", type=int, default=50_000, help="review: photos in the queue")
     parser.add_argument("--without-ray", action="store_true")
@@ -139,6 +146,14 @@ def review(arguments: argparse.Namespace) -> None:
     from tests.benchmarks.review_pages import run_review_pages
 
     _print_figures("review pages in Airflow, on Ceph", run_review_pages(arguments.entries, answers=20))
+
+
+def intake(arguments: argparse.Namespace) -> None:
+    """What two readers said of many photos, in a file, becomes decisions, vetted photos and a corpus."""
+    from tests.benchmarks.intake import run_intake_of
+
+    figures = run_intake_of(arguments.photos or 50_000, arguments.scratch / "intake")
+    _print_figures("intake of decisions, in a plain folder", figures)
 
 
 def _print_figures(title: str, figures: dict[str, str]) -> None:
