@@ -312,6 +312,13 @@ QUALITY = Contract(
         Column("lesion_certainty", pa.float32(), "probability that there is a lesion", "0..1", low=0, high=1),
         Column("lesion_diameter_px", pa.float32(), "of a disc of the likeliest lesion's area, of 256 px", "px", low=0),
         Column("lesion_rim_fraction", pa.float32(), "share of the rim that the lesion reaches", "0..1", low=0, high=1),
+        Column(
+            "lesion_cut_score",
+            pa.float32(),
+            "that the frame cuts the lesion, against all of it with skin around; null before it was measured",
+            "log odds",
+            nullable=True,
+        ),
         Column("lesion_offset", pa.float32(), "its centre's distance from the frame's", "half sides", low=0),
         Column("skin_fraction", pa.float32(), "share that is skin, lesion included", "0..1", low=0, high=1),
         Column("border_skin_fraction", pa.float32(), "share of the outer eighth that is skin", "0..1", low=0, high=1),
@@ -347,16 +354,19 @@ QUALITY = Contract(
         Column("advice", _TEXT, "retake advice; null when usable", nullable=True),
         Column("quality_mode", _TEXT, "enforce: refusals count; observe: measured only", words=("enforce", "observe")),
         Column("cutoffs_version", _TEXT, "version of the quality cut-offs"),
-        Column("filters_version", _TEXT, "digests of what the filters learnt: regions.onnx, blur.json"),
+        Column("filters_version", _TEXT, "digests of what the filters learnt: regions.onnx, blur.json, framing.json"),
     ),
 )
 
 
+_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score"})
+"""Of a table of quality: nights that were published before have none of them."""
+
+
 def quality_contract_of(column_names: Sequence[str]) -> Contract:
-    """The contract of a table of quality that a night before the tone of the skin was measured may have written."""
-    if "skin_ita_deg" in column_names:
-        return QUALITY
-    return replace(QUALITY, columns=tuple(c for c in QUALITY.columns if c.name != "skin_ita_deg"))
+    """The contract of a table of quality that a night before the latest measures may have written."""
+    missing = _LATER_MEASURES.difference(column_names)
+    return replace(QUALITY, columns=tuple(c for c in QUALITY.columns if c.name not in missing))
 
 
 PREDICTIONS = Contract(

@@ -401,6 +401,9 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
         "lesion_rim_fraction": ShownMeasure(
             "Lesion at the edge", "share of the photo's rim; more is cut off", True, (Mark(flag, limits.flag_rim),)
         ),
+        "lesion_cut_score": ShownMeasure(
+            "Lesion cut by the frame", "log odds; more is cut off", False, (Mark(flag, limits.flag_cut),)
+        ),
         "skin_fraction": ShownMeasure(
             "Skin", "share of the photo; less shows no skin", True, (Mark(refuse, limits.refuse_skin_below),)
         ),

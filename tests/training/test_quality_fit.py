@@ -64,7 +64,7 @@ def test_the_exported_network_answers_as_torch_does_for_every_cell(tmp_path, net
     [given] = session.get_inputs()
 
     assert (given.name, given.shape) == ("picture", [1, 256, 256, 3])
-    assert session.get_outputs()[0].shape == [1, 4, CELLS, CELLS]
+    assert [answer.shape for answer in session.get_outputs()] == [[1, 4, CELLS, CELLS], [1, 96, 16, 16]]
 
 
 def test_an_exported_network_that_answers_otherwise_is_refused(tmp_path, monkeypatch, network):
@@ -72,7 +72,7 @@ def test_an_exported_network_that_answers_otherwise_is_refused(tmp_path, monkeyp
         def __init__(self, *_: object, **__: object) -> None: ...
 
         def run(self, *_: object) -> list[np.ndarray]:
-            return [np.full((1, 4, CELLS, CELLS), 7.0, np.float32)]
+            return [np.full((1, 4, CELLS, CELLS), 7.0, np.float32), np.zeros((1, 96, 16, 16), np.float32)]
 
     monkeypatch.setattr("onnxruntime.InferenceSession", Deaf)
 

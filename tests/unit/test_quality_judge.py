@@ -35,6 +35,7 @@ GOOD = QualityMeasures(
     lesion_certainty=0.95,
     lesion_diameter_px=90.0,
     lesion_rim_fraction=0.0,
+    lesion_cut_score=-4.0,
     lesion_offset=0.1,
     skin_fraction=1.0,
     border_skin_fraction=1.0,
@@ -77,6 +78,7 @@ LIMITS = [
     ("flag_diameter_below", "lesion_diameter_px", "lesion_small", "below"),
     ("flag_diameter_from", "lesion_diameter_px", "lesion_too_close", "from"),
     ("flag_rim", "lesion_rim_fraction", "lesion_cut_off", "from"),
+    ("flag_cut", "lesion_cut_score", "lesion_cut_off", "from"),
     ("flag_offset", "lesion_offset", "lesion_off_centre", "from"),
     ("flag_lesion_dye", "lesion_dye_fraction", "dye_over_lesion", "from"),
     ("flag_dye", "dye_certainty", "some_dye", "from"),
@@ -160,6 +162,7 @@ share = st.floats(0, 1)
         lesion_certainty=share,
         lesion_diameter_px=st.floats(0, 290),
         lesion_rim_fraction=share,
+        lesion_cut_score=st.floats(-14, 14),
         lesion_offset=st.floats(0, 1.5),
         skin_fraction=share,
         border_skin_fraction=share,
@@ -202,6 +205,18 @@ def test_a_greyscale_photo_without_a_lesion_shows_no_skin():
     judged = judge_quality(but(is_greyscale=True, lesion_certainty=0.1), CUTOFFS, "enforce")
 
     assert judged.reason == "no_skin"
+
+
+def test_of_a_lesion_that_fills_the_frame_the_advice_is_to_show_all_of_it():
+    judged = judge_quality(but(lesion_certainty=0.1, lesion_cut_score=6.0), CUTOFFS, "enforce")
+
+    assert (judged.verdict, judged.issues) == (Verdict.FLAGGED, ("lesion_cut_off", "no_lesion_found"))
+
+
+def test_where_no_skin_is_seen_no_lesion_is_cut():
+    judged = judge_quality(but(skin_fraction=0.0, lesion_certainty=0.1, lesion_cut_score=6.0), CUTOFFS, "enforce")
+
+    assert "lesion_cut_off" not in judged.issues
 
 
 def test_where_no_lesion_stands_out_its_size_and_place_are_not_judged():

@@ -174,7 +174,19 @@ def test_a_lesion_that_the_frame_cuts_reaches_the_rim():
     mole = np.zeros((CELLS, CELLS), np.float32)
     mole[40:62, 20:44] = 0.9  # the network leaves out the outermost cells
 
-    assert rim_fraction(Regions(mole, mole, mole, mole).lesion_mask) == pytest.approx(28 / (4 * CELLS - 4), abs=0.02)
+    assert rim_fraction(Regions(mole, mole, mole, mole, encoding=mole[None]).lesion_mask) == pytest.approx(
+        28 / (4 * CELLS - 4), abs=0.02
+    )
+
+
+def test_a_mole_that_the_frame_cuts_scores_higher_than_all_of_it():
+    photo = skin_photo(radius=0.2)
+    height, width = photo.shape[:2]
+    middle = photo[3 * height // 8 : 5 * height // 8, 3 * width // 8 : 5 * width // 8]
+    whole, cut = measured(photo), measured(middle)
+
+    assert cut.lesion_cut_score > whole.lesion_cut_score + 2
+    assert whole.lesion_cut_score < QualityCutoffs().flag_cut
 
 
 def test_black_corners_of_a_dermoscope_are_not_taken_for_skin():

@@ -115,8 +115,9 @@ def test_a_night_that_was_published_without_hashes_is_left_out_and_told(context,
     assert "night=2026-11-18" in caplog.text
 
 
-def test_a_night_from_before_the_tone_of_the_skin_was_measured_is_compared(context, tmp_path):
+@pytest.mark.parametrize("unmeasured", [["lesion_cut_score"], ["lesion_cut_score", "skin_ita_deg"]])
+def test_a_night_from_before_the_latest_measures_is_compared(context, tmp_path, unmeasured):
     publish(context, "old.jpg", "x", days_back=2)
     file = tmp_path / paths.published("quality", "coast", NIGHT - timedelta(days=2))
-    pq.write_table(pq.read_table(file).drop_columns(["skin_ita_deg"]), file)
+    pq.write_table(pq.read_table(file).drop_columns(unmeasured), file)
     assert named(context, Upload("a.jpg"), pictures={"a.jpg": "x"}) == {"a.jpg": photo_id_of("old.jpg")}

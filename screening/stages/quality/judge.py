@@ -81,7 +81,9 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             "lesion_too_close": is_lesion and m.lesion_diameter_px >= c.flag_diameter_from,
         },
         {
-            "lesion_cut_off": is_lesion and m.lesion_rim_fraction >= c.flag_rim,
+            # Of a lesion that fills the frame no outline stands out: the score counts on any skin.
+            "lesion_cut_off": (is_lesion and m.lesion_rim_fraction >= c.flag_rim)
+            or (is_skin and m.lesion_cut_score >= c.flag_cut),
             "lesion_off_centre": is_lesion and m.lesion_offset >= c.flag_offset,
         },
         {"dye_over_lesion": m.lesion_dye_fraction >= c.flag_lesion_dye, "some_dye": m.dye_certainty >= c.flag_dye},

@@ -6,10 +6,11 @@ import hashlib
 from functools import lru_cache
 
 from screening.stages.quality.blur import WEIGHTS
+from screening.stages.quality.framing import FRAMING
 from screening.stages.quality.network import REGIONS
 
 
 @lru_cache(maxsize=1)
 def filters_version() -> str:
-    """The first 8 hex digits of the SHA-256 of ``regions.onnx`` and of ``blur.json``."""
-    return "-".join(hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in (REGIONS, WEIGHTS))
+    """The first 8 hex digits of the SHA-256 of ``regions.onnx``, of ``blur.json`` and of ``framing.json``."""
+    return "-".join(hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in (REGIONS, WEIGHTS, FRAMING))

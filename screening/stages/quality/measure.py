@@ -14,6 +14,7 @@ import numpy as np
 
 from screening.stages.pixels import MODEL_SIDE, DecodedPhoto, shrink
 from screening.stages.quality.blur import blur_features, blur_probabilities
+from screening.stages.quality.framing import cut_score, framing_features
 from screening.stages.quality.regions import CELLS, around, at_size_of, find_regions
 from screening.stages.quality.skin_colour import find_skin_colour
 from screening.stages.quality.skin_tone import measure_ita_deg
@@ -47,6 +48,8 @@ class QualityMeasures:
     """Diameter of a disc of the lesion's area, pixels of the 256 that the grading networks get."""
     lesion_rim_fraction: float
     """Share of the frame's rim that the lesion reaches, 0..1."""
+    lesion_cut_score: float
+    """Log odds that the frame cuts the lesion, against all of it with skin around."""
     lesion_offset: float
     """Distance of the lesion's centre from the frame's, in half sides: 1 is the rim."""
     skin_fraction: float
@@ -96,6 +99,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         lesion_certainty=_certainty(regions.lesion),
         lesion_diameter_px=2.0 * MODEL_SIDE * (_share(lesion) / np.pi) ** 0.5,
         lesion_rim_fraction=rim_fraction(lesion),
+        lesion_cut_score=cut_score(framing_features(regions.encoding)),
         lesion_offset=_offset(lesion),
         skin_fraction=_share(skin & at_size_of(find_skin_colour(view), skin)),
         border_skin_fraction=_share(_rim(skin, CELLS // 8)),

@@ -14,11 +14,16 @@ import onnxruntime
 REGIONS = Path(__file__).with_name("regions.onnx")
 
 
-def ask_regions(picture: np.ndarray) -> np.ndarray:
-    """Probabilities of lesion, skin, ink and hair, shape (4, 64, 64), float32; ``picture``: RGB, (256, 256, 3), uint8."""
+def ask_regions(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the network says of a picture, RGB, (256, 256, 3), uint8.
+
+    Returns:
+        Probabilities of lesion, skin, ink and hair, shape (4, 64, 64), and the encoding from which it says so, shape
+        (96, 16, 16); both float32.
+    """
     session = _session()
-    answer: np.ndarray = session.run(None, {session.get_inputs()[0].name: picture[None]})[0][0]
-    return answer
+    maps, encoding = session.run(None, {session.get_inputs()[0].name: picture[None]})
+    return maps[0], encoding[0]
 
 
 @lru_cache(maxsize=1)

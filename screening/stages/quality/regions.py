@@ -27,12 +27,14 @@ _FEWEST_CELLS = 6
 
 @dataclass(frozen=True)
 class Regions:
-    """Probabilities, shape (CELLS, CELLS), float32, 0..1."""
+    """Probabilities, shape (CELLS, CELLS), float32, 0..1, and the network's encoding of the picture."""
 
     lesion: np.ndarray
     skin: np.ndarray
     ink: np.ndarray
     hair: np.ndarray
+    encoding: np.ndarray
+    """Shape (channels, rows, columns), float32; the channels have no names."""
 
     @property
     def lesion_mask(self) -> np.ndarray:
@@ -61,7 +63,9 @@ class Regions:
 
 def find_regions(pixels: np.ndarray) -> Regions:
     """Find the regions of an RGB photo of any size, uint8."""
-    return Regions(*ask_regions(squeeze(pixels)))
+    maps, encoding = ask_regions(squeeze(pixels))
+    lesion, skin, ink, hair = maps
+    return Regions(lesion, skin, ink, hair, encoding)
 
 
 def around(mask: np.ndarray, cells: int) -> np.ndarray:

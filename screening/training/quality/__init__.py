@@ -1,1 +1,1 @@
-"""Training of the two networks of the quality filters: regions (lesion, skin, ink, hair) and blur."""
+"""Training of what the quality filters learnt: regions (lesion, skin, ink, hair), blur and framing."""

@@ -15,7 +15,7 @@ from screening.training.quality.regions_network import Probabilities, RegionsNet
 
 
 def export_regions(network: RegionsNetwork, file: Path) -> Path:
-    """Write the network: one picture (1, 256, 256, 3), uint8, to (1, 4, 64, 64) probabilities.
+    """Write the network: one picture (1, 256, 256, 3), uint8, to (1, 4, 64, 64) probabilities and its (1, 96, 16, 16) encoding.
 
     Raises:
         ContractError: onnxruntime does not answer as torch does.
@@ -28,16 +28,17 @@ def export_regions(network: RegionsNetwork, file: Path) -> Path:
         (picture,),
         file,
         input_names=["picture"],
-        output_names=["maps"],
+        output_names=["maps", "encoding"],
         opset_version=OPSET,
         dynamo=True,
         external_data=False,
         verbose=False,
     )
     with torch.inference_mode():
-        expected = answering(picture).numpy()
+        expected = [answer.numpy() for answer in answering(picture)]
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    gap = float(np.abs(expected - session.run(None, {"picture": picture.numpy()})[0]).max())
+    answers = session.run(None, {"picture": picture.numpy()})
+    gap = max(float(np.abs(a - b).max()) for a, b in zip(expected, answers, strict=True))
     if gap > TOLERANCE:
         raise ContractError(f"{file.name}: onnxruntime differs from torch by {gap:.2g}, expected at most {TOLERANCE}")
     return file

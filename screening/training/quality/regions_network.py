@@ -29,6 +29,11 @@ class RegionsNetwork(nn.Module):
         self.head = nn.Conv2d(_WIDTH, len(CHANNELS), 1)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        logits, _ = self.read(pixels)
+        return logits
+
+    def read(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the encoding from which they are made: (photos, 96, side / 16, side / 16)."""
         x = (pixels.permute(0, 3, 1, 2).float() - 128.0) / 128.0
         scales = []
         for blocks, bridge in zip(self.down, self.bridges, strict=True):
@@ -37,19 +42,19 @@ class RegionsNetwork(nn.Module):
         y = self.up[-1](scales[-1])
         for up, scale in zip(list(self.up)[-2::-1], scales[-2::-1], strict=True):
             y = up(nn.functional.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False) + scale)
-        logits: Tensor = self.head(y)
-        return logits
+        return self.head(y), x
 
 
 class Probabilities(nn.Module):
-    """What is exported: probabilities in place of logits."""
+    """What is exported: probabilities in place of logits, and the encoding."""
 
     def __init__(self, network: RegionsNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return torch.sigmoid(self.network(pixels))
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        logits, encoding = self.network.read(pixels)
+        return torch.sigmoid(logits), encoding
 
 
 def _separable(channels: int) -> nn.Sequential:

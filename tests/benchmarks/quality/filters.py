@@ -15,17 +15,12 @@ from screening.stages.quality import QualityMeasures, judge_quality, measure_qua
 CUTOFFS = QualityCutoffs()
 
 
-def _nearness(m: QualityMeasures) -> float:
-    """The worse of the lesion's size and its share of the rim, each in parts of its cut-off."""
-    return max(m.lesion_diameter_px / CUTOFFS.flag_diameter_from, m.lesion_rim_fraction / CUTOFFS.flag_rim)
-
-
 SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
     "blur": lambda m: m.blur_score,
     "dye": lambda m: m.dye_certainty,
     "hair": lambda m: m.hair_fraction,
     "far": lambda m: -m.lesion_diameter_px,
-    "near": _nearness,
+    "near": lambda m: m.lesion_cut_score,
     "dark": lambda m: -m.skin_brightness,
     "bright": lambda m: m.clipped_bright_fraction,
     "not skin": lambda m: -m.border_skin_fraction,
