@@ -164,7 +164,8 @@ def retrain_ensemble() -> None:  # noqa: C901, PLR0915  # one small function for
         subject="Shall {{ ti.xcom_pull(task_ids='gate')['challenger'] }} become the champion?",
         body=(
             "{{ ti.xcom_pull(task_ids='gate')['reason'] }}\n\n"
-            "Comparison page: {{ ti.xcom_pull(task_ids='gate')['page'] }}\n\n"
+            "[Comparison page](/review/comparisons/{{ ti.xcom_pull(task_ids='decide')['run'] }}), kept as "
+            "{{ ti.xcom_pull(task_ids='gate')['page'] }}\n\n"
             "Nights beside the champion first: {{ params.shadow_nights }}"
         ),
         defaults=ApprovalOperator.REJECT,  # what silence means

@@ -115,6 +115,7 @@ def snapshot(snapshot_id: str) -> str:
 
 
 TRAINING_PREFIX = "training/"
+COMPARISON_PAGE = "comparison.html"
 
 
 def training(run_id: str, name: str) -> str:

@@ -31,6 +31,8 @@ EVERYBODY = frozenset(Role)
 READS_PHOTOS = frozenset({Role.READER, Role.ADMIN})
 """May see photos of patients and decide."""
 READS_REPORTS = frozenset({Role.READER, Role.STEWARD, Role.ADMIN})
+READS_COMPARISONS = frozenset({Role.STEWARD, Role.ADMIN})
+"""May see what networks answer to vetted photos; readers stay blind."""
 READS_AUDIT = frozenset({Role.ADMIN})
 
 FORM_LASTS_S = 12 * 3600
@@ -125,7 +127,7 @@ SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
 
 
 class WithSecurityHeaders:
-    """ASGI middleware: every answer carries the headers, and is not kept by a browser unless its route says so."""
+    """ASGI middleware: every answer carries the headers, unless its route has other ones, and no browser keeps it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -134,9 +136,8 @@ class WithSecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                for name, value in {**SECURITY_HEADERS, "Cache-Control": "no-store"}.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

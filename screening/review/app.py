@@ -25,6 +25,7 @@ from screening.errors import MissingObjectError, ScreeningError
 from screening.review.access import (
     EVERYBODY,
     READS_AUDIT,
+    READS_COMPARISONS,
     READS_PHOTOS,
     READS_REPORTS,
     Role,
@@ -54,6 +55,8 @@ router = APIRouter()
 
 PHOTO_CACHE = "private, max-age=300"
 """Long enough to show the photo that was fetched ahead; a shared tablet keeps no photo for longer."""
+COMPARISON_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+"""That page is one file with its own styles and figures, and no script."""
 INBOX = "inbox"
 """Purpose of the form that takes a file."""
 MAX_INBOX_BYTES = 20_000_000
@@ -93,6 +96,7 @@ def _desk(request: Request) -> Desk:
 Anybody = Annotated[User, Depends(_needs(EVERYBODY))]
 Reader = Annotated[User, Depends(_needs(READS_PHOTOS))]
 ReportReader = Annotated[User, Depends(_needs(READS_REPORTS))]
+ComparisonReader = Annotated[User, Depends(_needs(READS_COMPARISONS))]
 Admin = Annotated[User, Depends(_needs(READS_AUDIT))]
 OpenDesk = Annotated[Desk, Depends(_desk)]
 Fields = Annotated[AnswerFields, Form()]
@@ -250,6 +254,16 @@ def take_file(
 def agreement(request: Request, user: ReportReader, desk: OpenDesk) -> Response:
     """How well the readers agree."""
     return agreement_page(request, user, desk)
+
+
+@router.get("/comparisons/{run_id}")
+def comparison(user: ComparisonReader, desk: OpenDesk, run_id: str) -> Response:  # noqa: ARG001  # the user is checked
+    """The page that a person reads before a release may take over, as the retraining wrote it."""
+    try:
+        page = desk.store.get(paths.training(run_id, paths.COMPARISON_PAGE))
+    except MissingObjectError as error:
+        raise HTTPException(404, "There is no comparison of this run.") from error
+    return Response(page, media_type="text/html", headers={"Content-Security-Policy": COMPARISON_POLICY})
 
 
 @router.get("/audit")

@@ -76,7 +76,7 @@ def gate_said(run_id: str, settings: Settings) -> dict[str, Any]:
         told = {name: said[name] for name in names}
     except (OSError, ValueError, KeyError) as error:
         raise ContractError(f"{file} is no word of the gate: {error}") from error
-    return told | {"evidence": str(file), "page": paths.training(run_id, "comparison.html")}
+    return told | {"evidence": str(file), "page": paths.training(run_id, paths.COMPARISON_PAGE)}
 
 
 def run_folder(run_id: str, settings: Settings) -> Path:

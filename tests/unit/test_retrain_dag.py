@@ -57,6 +57,7 @@ def test_the_person_who_is_asked_reads_the_gates_reason_and_where_the_page_is(da
 
     assert "['reason']" in body
     assert "['page']" in body
+    assert "(/review/comparisons/" in body, "the comparison is a link that the person follows"
 
 
 @pytest.mark.parametrize("error", [e for e in ERRORS if issubclass(e, StopError)])

@@ -56,7 +56,7 @@ def walk(client, photo_id: str) -> dict[str, int]:
     for route in client.app.routes:
         assert isinstance(route, APIRoute), f"{route} is no route that a dependency guards"
         for method in route.methods:
-            path = route.path.format_map({"photo_id": photo_id, "name": "photo.js"})
+            path = route.path.format_map({"photo_id": photo_id, "name": "photo.js", "run_id": "retrain-1"})
             found[f"{method} {route.path}"] = client.request(method, path).status_code
     return found
 
@@ -80,7 +80,7 @@ def test_a_viewer_sees_counts_and_nothing_else(store, desk):
 def test_a_steward_sees_reports_and_no_photo(store, desk):
     [photo] = publish(store, MOLE)
     allowed = {route for route, status in walk(person(desk, "sten", "steward"), photo).items() if status != 403}
-    assert allowed == {"GET /", "GET /agreement", "GET /static/{name}", STYLESHEET}
+    assert allowed == {"GET /", "GET /agreement", "GET /comparisons/{run_id}", "GET /static/{name}", STYLESHEET}
 
 
 def test_a_reader_sees_all_but_the_access_log(store, desk):
@@ -88,7 +88,18 @@ def test_a_reader_sees_all_but_the_access_log(store, desk):
     statuses = walk(person(desk, "dr-lee"), photo)
     # The forms come back without the token of a form; blind, the heat map is closed as well.
     refused = {route for route, status in statuses.items() if status == 403 and route.startswith("GET")}
-    assert refused == {"GET /audit", "GET /photos/{photo_id}/heat-map.jpg"}
+    assert refused == {"GET /audit", "GET /comparisons/{run_id}", "GET /photos/{photo_id}/heat-map.jpg"}
+
+
+def test_a_steward_reads_the_comparison_of_a_retraining_which_has_styles_of_its_own(store, desk):
+    store.put(paths.training("retrain-1", paths.COMPARISON_PAGE), b"<h1>r0002 against r0001</h1>")
+    steward = person(desk, "sten", "steward")
+
+    answer = steward.get("/comparisons/retrain-1")
+    assert answer.text == "<h1>r0002 against r0001</h1>"
+    assert "style-src 'unsafe-inline'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert steward.get("/comparisons/retrain-2").status_code == 404
 
 
 def test_an_admin_sees_the_access_log(store, desk):
