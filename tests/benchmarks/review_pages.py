@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import statistics
 import tempfile
@@ -26,8 +27,11 @@ from tests.unit.made_up_night import CLASSES, Upload, night_of
 from tests.unit.made_up_review import RUN, lesion_picture, queue_row
 
 READERS = 20
-QUICK_READER_S = 2.0
-"""Somebody who decides in two seconds; dermatologists take longer."""
+QUICK_READER_S = (1.0, 3.0)
+"""Somebody who decides in one to three seconds, evenly; dermatologists take longer."""
+IN_STEP_S = (2.0, 2.0)
+"""All begin together and take the same time, so that they also save together."""
+NO_PAUSE_S = (0.0, 0.0)
 NIGHTS = 50
 """The entries lie in so many published tables."""
 FIRST_NIGHT = date(2026, 1, 1)
@@ -35,30 +39,33 @@ TOKEN = re.compile(r'name="form" value="([^"]+)"')
 
 
 def run_review_pages(entries: int, answers: int) -> dict[str, str]:
-    """Publish a queue, open it, and let twenty readers answer at once: at a quick reader's pace, then without a pause.
+    """Publish a queue, open it, and let twenty readers answer: at a quick reader's pace, in step, and without a pause.
 
     Args:
         entries: photos in the queue.
-        answers: of each reader, in each of the two rounds.
+        answers: of each reader, in each of the three rounds.
     """
     figures: dict[str, str] = {}
     with _stack() as stack:
         store = _open_store(stack)
-        _publish(store, entries, 2 * READERS * answers)
+        _publish(store, entries, 3 * READERS * answers)
         stack.succeed("restart", "airflow-api-server")
         readers = [_log_in(stack, f"dr-{n}") for n in range(READERS)]
         opened = [_timed_open(readers[0]) for _ in range(20)]
         figures[f"queue of {entries:,} entries, first page after a restart"] = f"{opened[0] * 1000:.0f} ms"
         figures["queue, median of the next (below 1,000 ms)"] = f"{statistics.median(opened[1:]) * 1000:.0f} ms"
-        for think_s in (QUICK_READER_S, 0.0):
+        for at, think_s in (
+            ("1 to 3 s at each photo", QUICK_READER_S),
+            ("all in step, 2 s", IN_STEP_S),
+            ("no pause", NO_PAUSE_S),
+        ):
             saves, views, refused = _answer_all(readers, answers, think_s)
-            at = f"{think_s:g} s at each photo"
             figures[f"{at}: save, median"] = f"{statistics.median(saves) * 1000:.0f} ms"
             figures[f"{at}: save, 95 %"] = f"{statistics.quantiles(saves, n=20)[-1] * 1000:.0f} ms"
             figures[f"{at}: page of the next photo, 95 %"] = f"{statistics.quantiles(views, n=20)[-1] * 1000:.0f} ms"
             figures[f"{at}: answers, refused"] = f"{len(saves)}, {refused}"
         kept = {paths.parse_decision_key(found.key) for found in decision_keys(store)}
-    figures["decisions in the store"] = f"{len(kept)} of {2 * READERS * answers}"
+    figures["decisions in the store"] = f"{len(kept)} of {3 * READERS * answers}"
     return figures
 
 
@@ -122,14 +129,16 @@ def _timed_open(reader: httpx.Client) -> float:
     return took
 
 
-def _answer_all(readers: list[httpx.Client], answers: int, think_s: float) -> tuple[list[float], list[float], int]:
+def _answer_all(
+    readers: list[httpx.Client], answers: int, think_s: tuple[float, float]
+) -> tuple[list[float], list[float], int]:
     """Times of the saves, times of the pages that follow, and how many answers were not taken."""
     saves: list[float] = []
     views: list[float] = []
     lost: list[int] = []
     ready = threading.Barrier(len(readers))
 
-    def read(reader: httpx.Client) -> None:
+    def read(reader: httpx.Client, chance: random.Random) -> None:
         path = reader.get("/next").headers["location"].removeprefix("/review")
         ready.wait()
         for _ in range(answers):
@@ -137,7 +146,7 @@ def _answer_all(readers: list[httpx.Client], answers: int, think_s: float) -> tu
             page = reader.get(path)
             views.append(time.perf_counter() - started)
             reader.get(path.partition("?")[0] + "/photo.jpg")
-            time.sleep(think_s)
+            time.sleep(chance.uniform(*think_s))
             found = TOKEN.search(page.text)
             assert found, f"{path}: {page.status_code}"
             started = time.perf_counter()
@@ -147,7 +156,7 @@ def _answer_all(readers: list[httpx.Client], answers: int, think_s: float) -> tu
                 lost.append(saved.status_code)
             path = saved.headers["location"].removeprefix("/review")
 
-    threads = [threading.Thread(target=read, args=(reader,)) for reader in readers]
+    threads = [threading.Thread(target=read, args=(reader, random.Random(n))) for n, reader in enumerate(readers)]
     for thread in threads:
         thread.start()
     for thread in threads:
