@@ -36,6 +36,8 @@ from retries import RETRY_BY_CLASS
 
 CORPUS, DRIFT = Asset("screening_corpus"), Asset("screening_drift")
 RECIPE = os.environ.get("SCREENING_RETRAIN_RECIPE") or "continue_champion"
+# Airflow's pool with a slot for the GPU, or the cores, that other DAGs train on too.
+POOL = os.environ.get("SCREENING_TRAINING_POOL") or "default_pool"
 APPROVERS = [name.strip() for name in os.environ.get("SCREENING_APPROVERS", "").split(",") if name.strip()]
 
 
@@ -102,7 +104,7 @@ def retrain_ensemble() -> None:  # noqa: C901, PLR0915  # one small function for
 
         tasks.retrain_step("split", run)
 
-    @task(max_active_tis_per_dag=1)  # members share one machine's cores, or its one GPU
+    @task(pool=POOL, max_active_tis_per_dag=1)  # a member uses all cores, or all GPUs, of the machine
     def fit(run: str, member: int) -> None:
         from screening import tasks
 

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     gate_rules: str | None = Field(
         default=None, description="file of a site's own margins for a new release (YAML); empty: the project's"
     )
+    training_pool: str | None = Field(
+        default=None, description="Airflow's pool in which members are trained; empty: the default pool"
+    )
     retrain_recipe: str | None = Field(
         default=None, description="recipe of scheduled retrainings, a name or a .yaml file; empty: continue_champion"
     )

@@ -47,6 +47,7 @@ def describe(dag_file: Path) -> dict[str, Any]:
                 "retries": task.retries,
                 "outlets": [asset.name for asset in task.outlets],
                 "most_at_once": task.max_active_tis_per_dag,
+                "pool": task.pool,
                 "asks": question(task),
                 "after": {
                     error.__name__: decision(task.retry_policy, error("what happened"))

@@ -97,6 +97,13 @@ def test_the_trigger_form_asks_nothing_that_has_no_answer_yet(dag: dict[str, Any
     }
 
 
+def test_members_are_trained_in_the_pool_of_the_gpu_where_one_is_named(dag: dict[str, Any], tmp_path: Path) -> None:
+    tasks = parse_dag(DAG_FILE, tmp_path, SCREENING_TRAINING_POOL="gpu-0")["tasks"]
+
+    assert {name for name, task in tasks.items() if task["pool"] == "gpu-0"} == {"fit"}
+    assert {task["pool"] for task in dag["tasks"].values()} == {"default_pool"}
+
+
 def test_a_programme_names_the_recipe_of_its_scheduled_runs(tmp_path: Path) -> None:
     assert parse_dag(DAG_FILE, tmp_path, SCREENING_RETRAIN_RECIPE="mine.yaml")["defaults"]["recipe"] == "mine.yaml"
 

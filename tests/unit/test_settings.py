@@ -30,6 +30,7 @@ def test_every_setting_has_a_default_except_the_secret() -> None:
         "training_python",
         "base_corpus",
         "gate_rules",
+        "training_pool",
         "retrain_recipe",
         "approvers",
         "pseudonym_key",
