@@ -717,6 +717,12 @@ DECISIONS = Contract(
     ),
 )
 
+RECORDED_DECISIONS = Contract(
+    "recorded_decisions",
+    DECISIONS.key,
+    (*DECISIONS.columns, Column("recorded_in", _TEXT, "key of the object that holds it")),
+)
+
 WITHDRAWALS = Contract(
     "withdrawals",
     ("programme", "patient"),

@@ -41,11 +41,11 @@ INTAKE: Places = {
     "read_inbox": (
         ("PUT .*/review/imports/", 1),
         ("PUT .*/review/decisions/", 1),
-        ("PUT .*/review/decisions/", 2),
         ("PUT .*/review/rejects/", 1),
         ("PUT .*/review/inbox/done/", 1),
         ("DELETE .*/review/inbox/", 1),
-        ("DELETE .*/review/inbox/", 1),  # of the second file
+        ("PUT .*/review/decisions/", 1),  # of the second file
+        ("DELETE .*/review/inbox/", 1),
     ),
     "adjudicate": (
         ("PUT .*/review/state/decisions.parquet", 1),

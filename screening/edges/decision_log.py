@@ -1,118 +1,120 @@
-"""What clinicians decided, one object for each decision: written once, never changed, so that no two readers collide.
+"""What clinicians decided, as objects that are written once and never changed, so that no two readers collide.
 
-A correction is a further decision that names the one it replaces. Every writer (pages, CSV, Label Studio) goes through
-``append_decision``; `intake_decisions` and the pages read with ``decision_keys`` and ``read_decision``.
+An object holds what was saved in one moment as JSON lines: one reader's decision, those of readers who saved together,
+or a part of a file. A correction is a further decision that names the one it replaces. Every writer (pages, CSV, Label
+Studio) goes through ``append_decisions``; `intake_decisions` and the pages read with ``decision_objects`` and
+``read_decisions``. docs/decisions/0025.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
-
-import pyarrow as pa
 
 from screening.contracts import DECISIONS
 from screening.edges import paths
 from screening.edges.store import Store, StoredObject
 from screening.errors import ContractError, MissingObjectError
 
+Decision = dict[str, Any]
+"""A row of ``RECORDED_DECISIONS``: of ``DECISIONS``, and where it is recorded."""
+MOST_IN_AN_OBJECT = 10_000
+"""Of a file with many lines: some 6 MB."""
 
-def append_decision(store: Store, row: dict[str, object]) -> bool:
-    """Write a decision; once this returns, it is in the store.
+
+def append_decisions(store: Store, rows: list[dict[str, object]]) -> list[Decision]:
+    """Write decisions; once this returns, they are in the store.
+
+    A decision is known by its id. Written twice, through two servers at the same moment or by a task that was killed, it
+    counts once: see ``first_recorded``.
 
     Args:
         store: of the results.
-        row: of ``DECISIONS``; its key holds the day of ``recorded_at_utc``, so one that is sent again must keep that.
+        rows: of ``DECISIONS``.
 
     Returns:
-        False when a decision with this id is there already: it stays as it is.
-
-    Raises:
-        ContractError: the row breaks the contract.
-    """
-    [checked] = DECISIONS.table([row]).to_pylist()
-    return _put(store, checked)
-
-
-def append_decisions(store: Store, rows: list[dict[str, object]], connections: int) -> int:
-    """Write many decisions as ``append_decision`` does, ``connections`` at once; returns how many were new.
+        The rows with where they are recorded.
 
     Raises:
         ContractError: a row breaks the contract, or two have one id; nothing was written.
     """
     checked = DECISIONS.table(rows).to_pylist()
-    with ThreadPoolExecutor(connections) as threads:
-        return sum(threads.map(lambda row: _put(store, row), checked))
+    parts = [checked[start : start + MOST_IN_AN_OBJECT] for start in range(0, len(checked), MOST_IN_AN_OBJECT)]
+    return [row for part in parts for row in _put(store, part)]
 
 
-def _put(store: Store, checked: dict[str, Any]) -> bool:
-    recorded: datetime = checked["recorded_at_utc"]
-    key = paths.decision(recorded.astimezone(UTC).date(), str(checked["photo_id"]), str(checked["decision_id"]))
-    return store.put(key, json.dumps(checked, default=_as_text, ensure_ascii=False).encode(), only_if_new=True)
+def _put(store: Store, rows: list[Decision]) -> list[Decision]:
+    day = max(row["recorded_at_utc"] for row in rows).astimezone(UTC).date()
+    body = "\n".join(json.dumps(row, default=_as_text, ensure_ascii=False) for row in rows).encode()
+    # Named by what it holds: written again after a kill, it is the same object.
+    key = paths.decisions(day, hashlib.sha256(body).hexdigest()[:32])
+    store.put(key, body, only_if_new=True)
+    return [row | {"recorded_in": key} for row in rows]
 
 
-def decision_keys(store: Store, day: date | None = None) -> Iterator[StoredObject]:
-    """The decisions that were recorded on a day (UTC), or all of them."""
+def decision_objects(store: Store, day: date | None = None) -> Iterator[StoredObject]:
+    """The objects that were written on a day (UTC), or all of them."""
     prefix = paths.DECISIONS_PREFIX + (f"{day.isoformat()}/" if day else "")
     for page in store.pages(prefix):
-        yield from (found for found in page if paths.parse_decision_key(found.key))
+        yield from (found for found in page if paths.is_decisions(found.key))
 
 
-def read_decision(store: Store, key: str) -> dict[str, object]:
-    """One decision, as a row of ``DECISIONS``.
+def read_decisions(store: Store, keys: Iterable[str], connections: int = 1) -> tuple[list[Decision], dict[str, str]]:
+    """The decisions of many objects, each once.
 
-    Raises:
-        MissingObjectError: there is no such object.
-        ContractError: it holds no decision.
+    Args:
+        store: of the results.
+        keys: of the objects.
+        connections: requests at once.
+
+    Returns:
+        The decisions, and by key what is wrong with the objects that cannot be read; of such an object nothing counts.
     """
-    [checked] = DECISIONS.table([_row(key, store.get(key))]).to_pylist()
-    return dict(checked)
-
-
-def read_decisions(store: Store, keys: Iterable[str], connections: int) -> tuple[pa.Table, list[str]]:
-    """Many decisions at once, as ``DECISIONS``, and the keys under which there is none; ``connections``: requests at once."""
-
-    def read(key: str) -> dict[str, object] | None:
-        try:
-            return _row(key, store.get(key))
-        except (ContractError, MissingObjectError):
-            return None
-
     listed = list(keys)
     with ThreadPoolExecutor(connections) as threads:
-        rows = dict(zip(listed, threads.map(read, listed), strict=True))
+        read = dict(zip(listed, threads.map(lambda key: _read(store, key), listed), strict=True))
+    rows = first_recorded(row for found in read.values() if isinstance(found, list) for row in found)
+    return rows, {key: found for key, found in read.items() if isinstance(found, str)}
+
+
+def first_recorded(rows: Iterable[Decision]) -> list[Decision]:
+    """The decisions, each id once: as it was recorded first."""
+    found: dict[str, Decision] = {}
+    for row in rows:
+        known = found.setdefault(row["decision_id"], row)
+        if known is not row and was_recorded_before(row, known):
+            found[row["decision_id"]] = row
+    return list(found.values())
+
+
+def was_recorded_before(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Which of two copies of a decision counts; the object's key decides between equal times."""
+    return (row["recorded_at_utc"], row["recorded_in"]) < (other["recorded_at_utc"], other["recorded_in"])
+
+
+def _read(store: Store, key: str) -> list[Decision] | str:
+    """The decisions of an object, at least one, or what is wrong with it."""
     try:
-        return DECISIONS.table([row for row in rows.values() if row is not None]), _without(rows)
-    except ContractError:  # some break the contract: ask one by one which
-        rows = {key: row if row is not None and _keeps_contract(row) else None for key, row in rows.items()}
-        return DECISIONS.table([row for row in rows.values() if row is not None]), _without(rows)
-
-
-def _without(rows: dict[str, dict[str, object] | None]) -> list[str]:
-    return [key for key, row in rows.items() if row is None]
-
-
-def _keeps_contract(row: dict[str, object]) -> bool:
-    try:
-        DECISIONS.table([row])
-    except ContractError:
-        return False
-    return True
-
-
-def _row(key: str, body: bytes) -> dict[str, object]:
-    try:
-        row: dict[str, object] = json.loads(body)
-        for name in ("decided_at_utc", "recorded_at_utc"):
-            row[name] = datetime.fromisoformat(str(row[name]))
-        row["night"] = date.fromisoformat(str(row["night"]))
+        rows = [_row(line) for line in store.get(key).splitlines()]
+        checked: list[Decision] = DECISIONS.table(rows).to_pylist()
+    except (ContractError, MissingObjectError) as error:
+        return str(error)
     except (ValueError, KeyError, TypeError) as error:
-        raise ContractError(f"decision {key!r}: no decision can be read: {type(error).__name__}") from error
-    if paths.parse_decision_key(key) != (row.get("photo_id"), row.get("decision_id")):
-        raise ContractError(f"decision {key!r} holds another photo_id or decision_id, expected those of its key")
+        return f"no decision can be read: {type(error).__name__}"
+    if not checked:
+        return "is empty"
+    return [row | {"recorded_in": key} for row in checked]
+
+
+def _row(line: bytes) -> dict[str, object]:
+    row: dict[str, object] = json.loads(line)
+    for name in ("decided_at_utc", "recorded_at_utc"):
+        row[name] = datetime.fromisoformat(str(row[name]))
+    row["night"] = date.fromisoformat(str(row["night"]))
     return row
 
 

@@ -21,7 +21,7 @@ MAX_PROGRAMME_BYTES = 200
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEDGER_KEY = re.compile(r"tables/ledger/night=([0-9-]+)/part-0\.parquet")
-_DECISION_KEY = re.compile(r"review/decisions/[0-9-]{10}/([0-9a-f]{32})-([0-9a-f]{32})\.json")
+_DECISIONS_KEY = re.compile(r"review/decisions/[0-9-]{10}/[0-9a-f]{32}\.jsonl")
 _WITHDRAWAL_KEY = re.compile(r"review/withdrawals/programme=([^/]+)/([^/]+)\.json")
 _PUBLISHED_KEY = re.compile(r"tables/([a-z_]+)/programme=([^/]+)/night=([0-9-]+)/part-0\.parquet")
 
@@ -123,15 +123,14 @@ def training(run_id: str, name: str) -> str:
     return f"{TRAINING_PREFIX}{_folder_name(run_id)}/{name}"
 
 
-def decision(recorded: date, photo_id: str, decision_id: str) -> str:
-    """Key of one decision: by day, so that a day that is over never changes and need not be listed again."""
-    return f"{DECISIONS_PREFIX}{recorded.isoformat()}/{photo_id}-{decision_id}.json"
+def decisions(recorded: date, name: str) -> str:
+    """Key of decisions that were saved together: by day, so that a day that is over never changes and need not be listed again."""
+    return f"{DECISIONS_PREFIX}{recorded.isoformat()}/{name}.jsonl"
 
 
-def parse_decision_key(key: str) -> tuple[str, str] | None:
-    """The photo_id and the decision_id of a decision's key; None when it is not one."""
-    match = _DECISION_KEY.fullmatch(key)
-    return (match[1], match[2]) if match else None
+def is_decisions(key: str) -> bool:
+    """Whether it is the key of decisions."""
+    return _DECISIONS_KEY.fullmatch(key) is not None
 
 
 def withdrawal(programme: str, patient: str) -> str:

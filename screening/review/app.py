@@ -52,6 +52,8 @@ from screening.review.queue_index import QueueEntry
 
 log = logging.getLogger(__name__)
 router = APIRouter()
+"""What takes a user."""
+open_router = APIRouter()
 
 PHOTO_CACHE = "private, max-age=300"
 """Long enough to show the photo that was fetched ahead; a shared tablet keeps no photo for longer."""
@@ -63,9 +65,10 @@ MAX_INBOX_BYTES = 20_000_000
 """A file of 100,000 rows has some 15 MB."""
 
 
-def current_user() -> User:
-    """Nobody: who mounts the pages says how a person is known (``create_app``)."""
-    raise HTTPException(401, "not logged in")
+def current_user(request: Request) -> User:
+    """Who asks, as ``create_app``'s dependency found out before."""
+    user: User = request.state.review_user
+    return user
 
 
 class AnswerFields(BaseModel):
@@ -276,7 +279,7 @@ def audit(request: Request, user: Admin, desk: OpenDesk) -> Response:
     return audit_page(request, user, desk, day)
 
 
-@router.get("/static/review.css")
+@open_router.get("/static/review.css")
 def stylesheet() -> Response:
     """The one thing that anybody gets: the page that asks to log in is laid out with it."""
     return _static("review.css")
@@ -351,8 +354,14 @@ def create_app(
     # No page that describes the routes: it would be one more route to guard.
     app = FastAPI(title="Review", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_warm_up)
     app.state.desk = _Once(open_desk)
-    app.include_router(router)
-    app.dependency_overrides[current_user] = user_dependency
+    # Not an override of `current_user`: FastAPI inspects overrides anew in each request, a tenth of a request's cost.
+    known_user = Depends(user_dependency)
+
+    async def remember_user(request: Request, user: User = known_user) -> None:
+        request.state.review_user = user
+
+    app.include_router(open_router)
+    app.include_router(router, dependencies=[Depends(remember_user)])
     app.add_middleware(WithSecurityHeaders)
 
     @app.exception_handler(StarletteHTTPException)

@@ -7,14 +7,13 @@ here could only disagree with it. The page of the log shows both.
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from datetime import UTC, date, datetime
 from typing import Any
 
 from screening.edges import paths
+from screening.edges.group_commit import GroupCommit
 from screening.edges.store import Store
-from screening.errors import ScreeningError
 from screening.review.access import User
 
 Entry = dict[str, Any]
@@ -25,9 +24,7 @@ class AuditLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
-        self._waiting: _Batch | None = None
+        self._together = GroupCommit(self._put)
 
     def write(self, user: User, action: str, photo_id: str | None = None) -> None:
         """Return once the entry is in the store.
@@ -35,31 +32,15 @@ class AuditLog:
         Raises:
             ScreeningError: it could not be written; the caller must then show nothing.
         """
-        entry = {
-            "at_utc": datetime.now(UTC).isoformat(),
-            "user": user.name,
-            "role": str(user.role),
-            "action": action,
-            "photo_id": photo_id,
-        }
-        with self._lock:
-            is_first = self._waiting is None
-            batch = self._waiting = self._waiting or _Batch()
-            batch.entries.append(entry)
-        if is_first:
-            # Whoever comes while an earlier object is on its way joins this one.
-            with self._writing:
-                with self._lock:
-                    self._waiting = None
-                try:
-                    self._put(batch.entries)
-                except ScreeningError as error:
-                    batch.error = error
-                finally:
-                    batch.done.set()
-        batch.done.wait()
-        if batch.error is not None:
-            raise batch.error
+        self._together.add(
+            {
+                "at_utc": datetime.now(UTC).isoformat(),
+                "user": user.name,
+                "role": str(user.role),
+                "action": action,
+                "photo_id": photo_id,
+            }
+        )
 
     def entries(self, day: date, most: int) -> list[Entry]:
         """The last entries of a day (UTC), newest first, and some more where objects hold several."""
@@ -75,10 +56,3 @@ class AuditLog:
         now = datetime.now(UTC)
         body = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
         self._store.put(paths.audit_entries(now, uuid.uuid4().hex), body.encode(), only_if_new=True)
-
-
-class _Batch:
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.done = threading.Event()
-        self.error: ScreeningError | None = None

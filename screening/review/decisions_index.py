@@ -6,13 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from screening.contracts import DECISIONS
+from screening.contracts import DECISIONS, RECORDED_DECISIONS
 from screening.edges import paths
-from screening.edges.decision_log import append_decision, decision_keys, read_decision
+from screening.edges.decision_log import (
+    Decision,
+    append_decisions,
+    decision_objects,
+    read_decisions,
+    was_recorded_before,
+)
+from screening.edges.group_commit import GroupCommit
 from screening.edges.store import Store
 from screening.edges.tables import read_table
 from screening.errors import ContractError, MissingObjectError
@@ -22,8 +27,6 @@ log = logging.getLogger(__name__)
 LISTED_EVERY_S = 2.0
 """How long another server's decision may stay unseen."""
 READ_AT_ONCE = 8
-
-Decision = dict[str, Any]
 
 
 class DecisionsIndex:
@@ -43,8 +46,10 @@ class DecisionsIndex:
         self._listed_every_s = listed_every_s
         self._today = today
         self._reading = threading.Lock()
-        self._writing = threading.Lock()
-        self._known: set[str] = set()
+        self._adding = threading.Lock()
+        self._together = GroupCommit(self._write)
+        self._objects: set[str] = set()
+        self._by_id: dict[str, Decision] = {}
         self._by_photo: dict[str, tuple[Decision, ...]] = {}
         self._listed_at: float | None = None
         self._listed_on: date | None = None
@@ -58,24 +63,26 @@ class DecisionsIndex:
         """The decisions on one photo, oldest first."""
         return self.by_photo().get(photo_id, ())
 
-    def append(self, row: Decision) -> bool:
-        """Write a decision; once this returns it is in the store and in this index.
+    def append(self, row: Decision) -> None:
+        """Write a decision, unless one with its id is there; once this returns it is in the store and in this index.
 
-        Returns:
-            False when it is there already.
+        Raises:
+            ContractError: the row breaks the contract of ``DECISIONS``.
         """
-        is_new = append_decision(self._store, row)
-        if is_new:
-            self._add([{column.name: row.get(column.name) for column in DECISIONS.columns}])
-        return is_new
+        DECISIONS.table([row])  # here, so that a row that breaks it takes no other reader's with it
+        self._together.add(row)
 
-    def is_recorded(self, photo_id: str, decision_id: str, since: date) -> bool:
-        """Whether a form that was opened on this day has been saved, also through another server."""
-        if any(d["decision_id"] == decision_id for d in self._by_photo.get(photo_id, ())):
-            return True
-        # On the same day the key itself keeps a second copy out; a form that crosses midnight would get another key.
-        days = (since + timedelta(days=n) for n in range((self._today() - since).days))
-        return any(self._store.exists(paths.decision(day, photo_id, decision_id)) for day in days)
+    def _write(self, rows: list[Decision]) -> None:
+        # A form that was sent twice comes twice, maybe at the same moment: the first counts.
+        new = {row["decision_id"]: row for row in reversed(rows) if row["decision_id"] not in self._by_id}
+        recorded = append_decisions(self._store, list(new.values()))
+        self._objects.update(row["recorded_in"] for row in recorded)
+        self._add(recorded)
+
+    def is_recorded(self, decision_id: str) -> bool:
+        """Whether a form has been saved, through another server at least ``listed_every_s`` ago."""
+        self._refresh()
+        return decision_id in self._by_id
 
     def _refresh(self) -> None:
         if self._listed_at is not None and time.monotonic() - self._listed_at < self._listed_every_s:
@@ -90,22 +97,26 @@ class DecisionsIndex:
     def _look_again(self) -> None:
         today = self._today()
         if self._listed_on is None:
-            keys = [found.key for found in decision_keys(self._store)]
-            self._add(self._gathered(), {_id(key) for key in keys})
+            keys = {found.key for found in decision_objects(self._store)}
+            gathered = [row for row in self._gathered() if row["recorded_in"] in keys]
+            self._objects.update(row["recorded_in"] for row in gathered)
+            self._add(gathered)
         else:
             first = self._listed_on - timedelta(days=1)
             days = [first + timedelta(days=n) for n in range((today - first).days + 1)]
-            keys = [found.key for day in days for found in decision_keys(self._store, day)]
-        missing = [key for key in keys if _id(key) not in self._known]
-        if missing:
-            with ThreadPoolExecutor(READ_AT_ONCE) as threads:
-                self._add([row for row in threads.map(self._read, missing) if row])
+            keys = {found.key for day in days for found in decision_objects(self._store, day)}
+        if missing := sorted(keys - self._objects):
+            read, unreadable = read_decisions(self._store, missing, READ_AT_ONCE)
+            for key, fault in unreadable.items():
+                log.warning("review: decisions %s cannot be read: %s", key, fault)
+            self._objects.update(missing)
+            self._add(read)
         self._listed_on, self._listed_at = today, time.monotonic()
 
-    def _gathered(self) -> Iterable[Decision]:
-        """Those that `intake_decisions` has gathered: one table instead of an object for each decision."""
+    def _gathered(self) -> list[Decision]:
+        """Those that `intake_decisions` has gathered: one table instead of all the objects."""
         try:
-            rows: list[Decision] = read_table(self._store, paths.ALL_DECISIONS, DECISIONS).to_pylist()
+            rows: list[Decision] = read_table(self._store, paths.ALL_DECISIONS, RECORDED_DECISIONS).to_pylist()
         except MissingObjectError:
             return []
         except ContractError as error:  # the objects themselves are read instead
@@ -113,25 +124,15 @@ class DecisionsIndex:
             return []
         return rows
 
-    def _read(self, key: str) -> Decision | None:
-        try:
-            return read_decision(self._store, key)
-        except (ContractError, MissingObjectError) as error:
-            log.warning("review: a decision cannot be read: %s", error)
-            return None
-
-    def _add(self, rows: Iterable[Decision], only: set[str] | None = None) -> None:
-        with self._writing:
+    def _add(self, rows: Iterable[Decision]) -> None:
+        with self._adding:
             for row in rows:
-                decision_id, photo_id = row["decision_id"], row["photo_id"]
-                if decision_id in self._known or (only is not None and decision_id not in only):
+                known = self._by_id.get(row["decision_id"])
+                if known is not None and not was_recorded_before(row, known):
                     continue
-                self._known.add(decision_id)
-                said = (*self._by_photo.get(photo_id, ()), row)
+                self._by_id[row["decision_id"]] = row
+                said = [d for d in self._by_photo.get(row["photo_id"], ()) if d["decision_id"] != row["decision_id"]]
                 # A new tuple: a page that is being made keeps the old one.
-                self._by_photo[photo_id] = tuple(sorted(said, key=lambda d: (d["decided_at_utc"], d["decision_id"])))
-
-
-def _id(key: str) -> str:
-    parsed = paths.parse_decision_key(key)
-    return parsed[1] if parsed else ""
+                self._by_photo[row["photo_id"]] = tuple(
+                    sorted([*said, row], key=lambda d: (d["decided_at_utc"], d["decision_id"]))
+                )

@@ -177,16 +177,14 @@ class Desk:
         was_blind = not self.may_see_the_answer(entry, user)
         return self.forms.new(user, purpose, photo_id=entry.photo_id, evidence=evidence, was_blind=was_blind)
 
-    def save(self, form: Form, answer: Answer, entry: QueueEntry, user: User) -> bool:
+    def save(self, form: Form, answer: Answer, entry: QueueEntry, user: User) -> None:
         """Keep an answer without ``problems``; once this returns it is in the store.
 
-        A reader who has answered before corrects that answer, as who gave a laboratory's result corrects that.
-
-        Returns:
-            False when this form was saved before: nothing is kept twice.
+        A form that was saved before is not kept again. A reader who has answered before corrects that answer, as who gave
+        a laboratory's result corrects that.
         """
-        if self.decisions.is_recorded(entry.photo_id, form.decision_id, form.opened.date()):
-            return False
+        if self.decisions.is_recorded(form.decision_id):
+            return
         is_result = form.evidence == HISTOPATHOLOGY
         own = own_current(self.decisions.of(entry.photo_id), user.name, is_result=is_result)
         row = decision_row(
@@ -200,9 +198,8 @@ class Desk:
             was_blind=form.was_blind and (own is None or is_result),
             corrects=str(own["decision_id"]) if own else None,
         )
-        is_new = self.decisions.append(row)
+        self.decisions.append(row)
         self.reading_now.close(entry.photo_id, user.name)
-        return is_new
 
     def draft(self, entry: QueueEntry, user: User) -> Answer | None:
         """What this reader had filled in before the page was closed."""
@@ -219,7 +216,7 @@ class Desk:
 
     def keep_draft(self, form: Form, answer: Answer) -> None:
         """Keep what is filled in, unless it was saved meanwhile."""
-        if not self.decisions.is_recorded(form.photo_id, form.decision_id, form.opened.date()):
+        if not self.decisions.is_recorded(form.decision_id):
             body = json.dumps(answer.fields(), ensure_ascii=False).encode()
             self._drafts.add((form.user, form.photo_id))
             self.store.put(paths.draft(form.user, form.photo_id), body)

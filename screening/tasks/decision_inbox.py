@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from screening.contracts import LEDGER, Outcome, grades_contract_of
 from screening.edges import paths
-from screening.edges.decision_log import append_decisions, decision_keys
+from screening.edges.decision_log import append_decisions
 from screening.edges.tables import iter_table, read_table
 from screening.errors import ChangedObjectError, MissingObjectError
 from screening.stages.decision_files import (
@@ -28,6 +28,7 @@ from screening.stages.decision_files import (
     rejects_csv,
 )
 from screening.tasks.context import NightContext
+from screening.tasks.gathered_decisions import all_decisions
 from screening.tasks.review_rules import load_review_rules
 from screening.taxonomy import load_taxonomy
 
@@ -61,8 +62,7 @@ def read_inbox(context: NightContext) -> list[ImportedFile]:
     ]
     if not waiting:
         return []
-    # Ids are digests of what a line says, so the keys alone tell which lines are there.
-    known = {parsed[1] for found in decision_keys(context.results) if (parsed := paths.parse_decision_key(found.key))}
+    known = set(all_decisions(context)[0]["decision_id"].to_pylist())  # ids are digests of what a line says
     taken = []
     for name, found in waiting:
         if found.size_bytes > MAX_FILE_BYTES:
@@ -95,14 +95,14 @@ def _import_file(name: str, body: bytes, known: set[str], context: NightContext)
     )
     rejects += wrong
     new = [row for row in decisions if row["decision_id"] not in known]
-    written = append_decisions(context.results, new, context.settings.s3_connections)
+    append_decisions(context.results, new)
     known |= {str(row["decision_id"]) for row in new}
     if rejects:
         context.results.put(paths.rejects(_rejects_name(name)), rejects_csv(rejects))
     else:  # of a file of the same name that was mended since
         context.results.delete(paths.rejects(_rejects_name(name)))
     context.results.put(paths.inbox_done(name, digest), body)
-    return ImportedFile(name, written, len(decisions) - written, len(rejects))
+    return ImportedFile(name, len(new), len(decisions) - len(new), len(rejects))
 
 
 def _rejects_name(name: str) -> str:

@@ -35,7 +35,6 @@ from screening.contracts import (
     grades_contract_of,
 )
 from screening.edges import paths
-from screening.edges.decision_log import decision_keys, read_decisions
 from screening.edges.tables import read_table, write_table
 from screening.errors import AuditError, ContractError, MissingObjectError
 from screening.stages.adjudication import counting_decisions
@@ -46,6 +45,7 @@ from screening.stages.review_rules import SiteReviewRules
 from screening.stages.vetting import Standing, corpus_rows, low_risk_strata, vet_photos
 from screening.tasks.context import NightContext, code_revision, run_id_of
 from screening.tasks.decision_inbox import read_inbox
+from screening.tasks.gathered_decisions import gather_decisions, gathered_decisions
 from screening.tasks.review_rules import load_review_rules
 from screening.tasks.withdrawals import apply_withdrawals, withdrawn_photos
 from screening.taxonomy import Taxonomy, load_taxonomy
@@ -80,22 +80,23 @@ def adjudicate(context: NightContext) -> int:
         AuditError: the tables break what must hold of them; nothing was published.
     """
     seen = _news(context)  # before the decisions are listed: what comes later is news for the next intake
-    decisions, unreadable = _all_decisions(context)
+    decisions, unreadable = gather_decisions(context)
     vetting = _Vetting(load_review_rules(context.settings), load_taxonomy(), withdrawn_photos(context), context)
     of_place = _by_place(decisions)
     signatures = vetting.signatures(of_place)
     done = _read_state(_ADJUDICATED, context).get("nights", {})
     changed = [place for place in of_place if done.get(_name(place), {}).get("signature") != signatures[place]]
-    vetted = {place: vetting.vet(place, of_place[place].to_pylist()) for place in changed}
+    changed_decisions = {place: of_place[place].select(DECISIONS.schema.names) for place in changed}
+    vetted = {place: vetting.vet(place, table.to_pylist()) for place, table in changed_decisions.items()}
     audited = audit_decisions(
-        pa.concat_tables([DECISIONS.schema.empty_table(), *(of_place[place] for place in changed)]),
+        pa.concat_tables([DECISIONS.schema.empty_table(), *changed_decisions.values()]),
         VETTED_PHOTOS.table([row for rows in vetted.values() for row in rows]),
         vetting.taxonomy,
     )
     if not audited.success:
         raise AuditError(f"decisions: {len(audited.faults)} faults, nothing was published: {'; '.join(audited.faults)}")
     for place, rows in vetted.items():
-        write_table(context.results, paths.published(DECISIONS.name, *place), of_place[place], DECISIONS)
+        write_table(context.results, paths.published(DECISIONS.name, *place), changed_decisions[place], DECISIONS)
         write_table(
             context.results, paths.published(VETTED_PHOTOS.name, *place), VETTED_PHOTOS.table(rows), VETTED_PHOTOS
         )
@@ -110,24 +111,6 @@ def adjudicate(context: NightContext) -> int:
     _write_state(_ADJUDICATED, state, context)
     log.info("adjudicate decisions=%d nights=%d changed=%d", decisions.num_rows, len(of_place), len(changed))
     return len(changed)
-
-
-def _all_decisions(context: NightContext) -> tuple[pa.Table, list[str]]:
-    """Every decision, each id once, and the keys of objects that hold none; only objects that are new are read."""
-    keys: dict[str, str] = {}
-    for found in decision_keys(context.results):
-        if parsed := paths.parse_decision_key(found.key):
-            keys.setdefault(parsed[1], found.key)  # a line that came again in another file: its first day counts
-    known = DECISIONS.schema.empty_table()
-    with suppress(MissingObjectError, ContractError):  # what is broken is made again of the objects
-        known = read_table(context.results, paths.ALL_DECISIONS, DECISIONS)
-    known = known.filter(pc.is_in(known["decision_id"], pa.array(sorted(keys), pa.string())))
-    new = sorted(keys.keys() - set(known["decision_id"].to_pylist()))
-    read, unreadable = read_decisions(context.results, [keys[i] for i in new], context.settings.s3_connections)
-    every = pa.concat_tables([known, read]).sort_by("decision_id")
-    if new or not every.num_rows:
-        write_table(context.results, paths.ALL_DECISIONS, every, DECISIONS)
-    return every, unreadable
 
 
 def _by_place(decisions: pa.Table) -> dict[Place, pa.Table]:
@@ -163,8 +146,9 @@ class _Vetting:
         signatures = {}
         for place, decisions in of_place.items():
             gone = self.withdrawn.intersection(decisions["photo_id"].to_pylist())
-            ids = decisions["decision_id"].to_pylist()
-            parts = [*fixed, self.rules.version(place[0]), *etags[place], *sorted(gone), *ids]
+            # With the place: of two copies of a decision another one may count than did last time.
+            said = pc.binary_join_element_wise(decisions["decision_id"], decisions["recorded_in"], " ").to_pylist()
+            parts = [*fixed, self.rules.version(place[0]), *etags[place], *sorted(gone), *said]
             signatures[place] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         return signatures
 
@@ -212,7 +196,7 @@ def build_corpus(context: NightContext) -> int:
     except MissingObjectError:
         included = {}
     signatures = {name: night["signature"] for name, night in nights.items()}
-    of_place = _by_place(read_table(context.results, paths.ALL_DECISIONS, DECISIONS))
+    of_place = _by_place(gathered_decisions(context))
     places = {_name(place): place for place in of_place}
     same = {name for name, signature in signatures.items() if included.get(name) == signature}
     kept_ids = {i for name in same for i in of_place[places[name]]["photo_id"].to_pylist()}
@@ -280,7 +264,7 @@ def report_intake(context: NightContext) -> dict[str, Any]:
     """
     adjudicated = _read_state(_ADJUDICATED, context)
     corpus = read_table(context.results, paths.CORPUS_TABLE, CORPUS)
-    decisions = read_table(context.results, paths.ALL_DECISIONS, DECISIONS)
+    decisions = gathered_decisions(context)
     by_programme: dict[str, list[Row]] = defaultdict(list)
     for name, night in adjudicated["nights"].items():
         by_programme[name.rpartition("/")[0]].append(night)
@@ -310,7 +294,8 @@ def report_intake(context: NightContext) -> dict[str, Any]:
     _write_state(_ANNOUNCED, {"corpus": _corpus_digest(corpus)}, context)
     _write_state(_SEEN, adjudicated["seen"], context)
     if unreadable := adjudicated["unreadable"]:
-        raise ContractError(f"{len(unreadable)} objects hold no decision, the others were taken in: {unreadable[:5]}")
+        first = "; ".join(f"{key!r}: {fault}" for key, fault in sorted(unreadable.items())[:5])
+        raise ContractError(f"{len(unreadable)} objects hold no decisions, the others were taken in: {first}")
     return status
 
 

@@ -18,7 +18,7 @@ import httpx
 
 from screening.contracts import PHOTOS, REVIEW_QUEUE, grades_contract
 from screening.edges import paths
-from screening.edges.decision_log import decision_keys
+from screening.edges.decision_log import decision_objects, read_decisions
 from screening.edges.store import Store
 from screening.edges.tables import write_table
 from screening.tasks import open_context
@@ -64,7 +64,7 @@ def run_review_pages(entries: int, answers: int) -> dict[str, str]:
             figures[f"{at}: save, 95 %"] = f"{statistics.quantiles(saves, n=20)[-1] * 1000:.0f} ms"
             figures[f"{at}: page of the next photo, 95 %"] = f"{statistics.quantiles(views, n=20)[-1] * 1000:.0f} ms"
             figures[f"{at}: answers, refused"] = f"{len(saves)}, {refused}"
-        kept = {paths.parse_decision_key(found.key) for found in decision_keys(store)}
+        kept, _ = read_decisions(store, (found.key for found in decision_objects(store)), connections=8)
     figures["decisions in the store"] = f"{len(kept)} of {3 * READERS * answers}"
     return figures
 

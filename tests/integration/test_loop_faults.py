@@ -92,8 +92,10 @@ class Intake:
             if key.startswith("tables/decisions/"):
                 left[key] = [without(row, "recorded_at_utc") for row in read_rows(store.get(key))]
             elif key.startswith(paths.DECISIONS_PREFIX):
-                body = json.loads(store.get(key))
-                left[body["decision_id"]] = without(body, "recorded_at_utc")
+                for line in store.get(key).splitlines():
+                    decision = json.loads(line)
+                    assert decision["decision_id"] not in left
+                    left[decision["decision_id"]] = without(decision, "recorded_at_utc")
             elif key == paths.REVIEW_STATUS:
                 left[key] = without(json.loads(store.get(key)), "written_at_utc")
             elif not key.startswith("review/imports/"):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from screening.edges.decision_log import decision_keys, read_decision
+from screening.edges.decision_log import decision_objects, read_decisions
 from screening.edges.store import Store
 from screening.review.queue_index import LISTED_EVERY_S
 from tests.unit.made_up_night import Upload
@@ -92,8 +92,8 @@ def token_of(stack, user: str) -> str:
 
 
 def decisions_on(store: Store, photo: str) -> dict[str, dict]:
-    found = (read_decision(store, key.key) for key in decision_keys(store) if f"/{photo}-" in key.key)
-    return {str(decision["reader"]): decision for decision in found}
+    recorded, _ = read_decisions(store, [found.key for found in decision_objects(store)])
+    return {str(decision["reader"]): decision for decision in recorded if decision["photo_id"] == photo}
 
 
 def photo_of(page: Page) -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from screening.contracts import LEDGER, REVIEW_QUEUE, Contract, Outcome
 from screening.cutoffs import QualityCutoffs
 from screening.edges import paths
-from screening.edges.decision_log import append_decision
+from screening.edges.decision_log import append_decisions
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import read_table, write_table
 from screening.settings import Settings
@@ -96,7 +96,7 @@ class ReviewSite:
     def decide(self, name: str, disease: str | None = "melanoma", **changed: Any) -> str:
         """Write what a reader decided about the photo of this name; returns the id of the decision."""
         row = a_decision(name, disease, **changed)
-        assert append_decision(self.store, row)
+        append_decisions(self.store, [row])
         return str(row["decision_id"])
 
     def rows(self, table: str, contract: Contract, programme: str = "coast", night: date = NIGHT) -> list[Row]:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from screening.edges import paths
-from screening.edges.decision_log import decision_keys, read_decision
+from screening.edges.decision_log import decision_objects, read_decisions
 from screening.stages.decision_files import (
     CSV_COLUMNS,
     GradedPhoto,
@@ -290,6 +290,10 @@ def test_label_studio_gets_tasks_and_a_page_whose_answers_we_can_read(tmp_path):
     assert page.count("<Choice ") == len(TAXONOMY.diseases) + 1 + 3 + 3
 
 
+def recorded(site):
+    return read_decisions(site.store, [found.key for found in decision_objects(site.store)])[0]
+
+
 def test_files_of_the_inbox_go_in_and_move_away_with_their_rejects_beside(tmp_path):
     site = ReviewSite(tmp_path)
     site.publish([*some_uploads(), Upload("mole", programme="hills")])
@@ -299,8 +303,8 @@ def test_files_of_the_inbox_go_in_and_move_away_with_their_rejects_beside(tmp_pa
     )
     site.store.put("review/inbox/monday/answers.csv", body.encode())
     assert read_inbox(site.context) == [ImportedFile("monday/answers.csv", 1, 0, 2)]
-    [found] = decision_keys(site.store)
-    assert read_decision(site.store, found.key)["disease"] == "nevus"
+    [decision] = recorded(site)
+    assert decision["disease"] == "nevus"
     rejects = list(csv.DictReader(io.StringIO(site.store.get("review/rejects/monday/answers.csv").decode("utf-8-sig"))))
     assert [(reject["line"], reject["column"]) for reject in rejects] == [("3", ""), ("4", "photo_id")]
     [(key, kept)] = site.objects("review/inbox/").items()
@@ -313,8 +317,8 @@ def test_a_photo_is_found_by_its_id_alone_in_the_nights_ledgers(tmp_path):
     site.publish([*some_uploads(), Upload("mole", programme="hills")])
     site.store.put("review/inbox/a.csv", f"{HEADER}\n{LINE}".encode())
     assert read_inbox(site.context)[0].new == 1
-    [found] = decision_keys(site.store)
-    assert read_decision(site.store, found.key)["programme"] == "hills"
+    [decision] = recorded(site)
+    assert decision["programme"] == "hills"
 
 
 def test_the_same_file_twice_counts_once_also_within_another_file(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from screening.contracts import CORPUS, DECISIONS, SPLIT, VETTED_PHOTOS, Side
 from screening.edges import paths
+from screening.edges.decision_log import append_decisions
 from screening.edges.folder_store import FolderStore
 from screening.edges.release import SPLIT_FILE
 from screening.edges.tables import read_table, write_table
@@ -29,6 +30,7 @@ from screening.tasks import (
     run_intake,
 )
 from screening.tasks.context import run_id_of
+from screening.tasks.gathered_decisions import gathered_decisions
 from screening.tasks.withdrawals import pseudonym_of, withdraw
 from screening.taxonomy import load_taxonomy
 from tests.kill_points import INTAKE, INTAKE_TASKS
@@ -222,13 +224,25 @@ def test_a_decision_about_a_photo_that_nobody_published_is_kept(site):
 
 def test_an_object_that_holds_no_decision_is_named_and_the_others_go_in(night):
     night.decide("bert.jpg", "nevus")
-    broken = paths.decision(date(2026, 11, 21), "a" * 32, "b" * 32)
+    broken = paths.decisions(date(2026, 11, 21), "b" * 32)
     night.store.put(broken, b"{}")
-    misnamed = paths.decision(date(2026, 11, 21), "a" * 32, "c" * 32)
-    night.store.put(misnamed, json.dumps(a_decision("bert.jpg"), default=str).encode())
-    with pytest.raises(ContractError, match="2 objects hold no decision"):
+    night.store.put(paths.decisions(date(2026, 11, 21), "c" * 32), b"")
+    with pytest.raises(ContractError, match=rf"2 objects hold no decisions.*{broken}.*KeyError"):
         run_intake(night.context)
     assert len(corpus(night)) == 1
+
+
+def test_a_decision_that_two_servers_recorded_counts_once_as_it_was_first(night):
+    later = a_decision("bert.jpg", "melanoma", recorded_at_utc=DAY + timedelta(hours=1))
+    append_decisions(night.store, [later])
+    run_intake(night.context)
+    [first] = corpus(night).values()
+    append_decisions(night.store, [later | {"disease": "nevus", "recorded_at_utc": DAY + timedelta(minutes=1)}])
+    append_decisions(night.store, [later | {"disease": "nevus", "recorded_at_utc": DAY + timedelta(hours=2)}])
+    run_intake(night.context)
+    [second] = corpus(night).values()
+    assert (first["disease"], second["disease"]) == ("melanoma", "nevus")
+    assert gathered_decisions(night.context).num_rows == 1
 
 
 def test_there_is_something_new_only_after_something_came(night):
@@ -381,13 +395,19 @@ def run_task(name, folder):
 
 
 def left_in(folder):
-    """All objects of a site, but for moments and for the etags in what a task remembers."""
+    """All objects of a site, but for moments and what is named by them, and for the etags in what a task remembers."""
     changing = re.compile(rb'"(recorded|written)_at_utc": "[^"]+"|[0-9]+-[0-9]{16,}')
-    found: dict[str, object] = {}
+    found: dict[str | bytes, object] = {}
     for key, body in ReviewSite(folder).objects("").items():
         if key.endswith(".parquet"):
             rows = pq.read_table(io.BytesIO(body)).to_pylist()
-            found[key] = [{name: value for name, value in row.items() if name != "recorded_at_utc"} for row in rows]
+            changes = {"recorded_at_utc", "recorded_in"}
+            found[key] = [{name: value for name, value in row.items() if name not in changes} for row in rows]
+        elif key.startswith(paths.DECISIONS_PREFIX):
+            for line in body.splitlines():
+                said = changing.sub(b"", line)
+                assert said not in found, "recorded twice"
+                found[said] = key.rpartition("/")[0]
         else:
             found[key] = changing.sub(b"", body)
     return found

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from fastapi.routing import APIRoute
 
-from screening.contracts import DECISIONS
+from screening.contracts import RECORDED_DECISIONS
 from screening.edges import paths
-from screening.edges.decision_log import append_decision, decision_keys, read_decision
+from screening.edges.decision_log import append_decisions, decision_objects, read_decisions
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import write_table
 from screening.errors import StoreUnavailableError
@@ -39,7 +40,7 @@ def desk(store):
 
 
 def decisions(store) -> list[dict]:
-    return [read_decision(store, found.key) for found in decision_keys(store)]
+    return read_decisions(store, [found.key for found in decision_objects(store)])[0]
 
 
 def audited(store) -> list[dict]:
@@ -666,8 +667,27 @@ def test_a_decision_of_another_server_is_seen_after_a_moment(store, desk):
     [photo] = publish(store, MOLE)
     desk.decisions._listed_every_s = 0
     assert desk.counts()["coast"]["open"] == 1
-    append_decision(store, row_of(photo))
+    append_decisions(store, [row_of(photo)])
     assert desk.counts()["coast"]["settled"] == 1
+
+
+def test_a_form_that_is_sent_twice_at_one_moment_is_kept_once_and_takes_no_other_answer_with_it(store, desk):
+    [photo] = publish(store, MOLE)
+    index = desk.decisions
+    rows = [row_of(photo), row_of(photo, disease="melanoma"), row_of(photo, decision_id="e" * 32)]
+    with ThreadPoolExecutor(4) as threads:
+        with index._together._writing:  # so that the next three meet
+            first = threads.submit(index.append, rows[0])
+            while index._together._waiting is None:
+                assert not first.done()
+            others = [threads.submit(index.append, row) for row in rows[1:]]
+            while len(index._together._waiting.items) < 3:
+                assert not any(other.done() for other in others)
+        for saved in (first, *others):
+            saved.result()
+    index.append(rows[1])
+    assert sorted((d["decision_id"][0], d["disease"]) for d in decisions(store)) == [("d", "nevus"), ("e", "nevus")]
+    assert list(index.of(photo)) == list(make_desk(store).decisions.of(photo))
 
 
 def test_days_that_are_over_are_not_listed_again(store, desk):
@@ -675,18 +695,19 @@ def test_days_that_are_over_are_not_listed_again(store, desk):
     index = desk.decisions
     index._listed_every_s = 0
     today = datetime.now(UTC)
-    append_decision(store, row_of(photo, recorded_at_utc=today - timedelta(days=9)))
+    append_decisions(store, [row_of(photo, recorded_at_utc=today - timedelta(days=9))])
     assert len(index.of(photo)) == 1
-    append_decision(store, row_of(photo, decision_id="e" * 32, recorded_at_utc=today - timedelta(days=8)))
-    append_decision(store, row_of(photo, decision_id="f" * 32, recorded_at_utc=today))
+    append_decisions(store, [row_of(photo, decision_id="e" * 32, recorded_at_utc=today - timedelta(days=8))])
+    append_decisions(store, [row_of(photo, decision_id="f" * 32, recorded_at_utc=today)])
     assert {d["decision_id"][0] for d in index.of(photo)} == {"d", "f"}
 
 
 def test_decisions_that_the_intake_has_gathered_are_not_read_one_by_one(store):
     [photo] = publish(store, MOLE)
-    append_decision(store, row_of(photo))
-    gathered = DECISIONS.table([row_of(photo, disease="melanoma"), row_of(photo, decision_id="e" * 32)])
-    write_table(store, paths.ALL_DECISIONS, gathered, DECISIONS)
+    [recorded] = append_decisions(store, [row_of(photo)])
+    without_object = recorded | {"decision_id": "e" * 32, "recorded_in": paths.decisions(NIGHT, "f" * 32)}
+    gathered = RECORDED_DECISIONS.table([recorded | {"disease": "melanoma"}, without_object])
+    write_table(store, paths.ALL_DECISIONS, gathered, RECORDED_DECISIONS)
     # The object says nevus, so it was not read; the row without an object does not count.
     assert [d["disease"] for d in make_desk(store).decisions.of(photo)] == ["melanoma"]
 
@@ -694,7 +715,7 @@ def test_decisions_that_the_intake_has_gathered_are_not_read_one_by_one(store):
 @pytest.mark.parametrize("body", [b"no table", b""])
 def test_gathered_decisions_that_cannot_be_read_are_read_one_by_one(store, body):
     [photo] = publish(store, MOLE)
-    append_decision(store, row_of(photo))
+    append_decisions(store, [row_of(photo)])
     store.put(paths.ALL_DECISIONS, body)
     assert [d["disease"] for d in make_desk(store).decisions.of(photo)] == ["nevus"]
 
@@ -706,14 +727,14 @@ def test_days_in_which_a_server_slept_are_listed_when_it_wakes(store, desk):
     today = datetime.now(UTC).date()
     index._today = lambda: today - timedelta(days=5)
     assert not index.of(photo)
-    append_decision(store, row_of(photo, recorded_at_utc=datetime.now(UTC) - timedelta(days=3)))
+    append_decisions(store, [row_of(photo, recorded_at_utc=datetime.now(UTC) - timedelta(days=3))])
     index._today = lambda: today
     assert len(index.of(photo)) == 1
 
 
 def test_an_object_that_is_no_decision_stops_no_page(store, desk):
-    [photo] = publish(store, MOLE)
-    store.put(paths.decision(date(2026, 11, 21), photo, "e" * 32), b"no json")
+    publish(store, MOLE)
+    store.put(paths.decisions(date(2026, 11, 21), "e" * 32), b"no json")
     assert person(desk, "dr-lee").get("/queue").status_code == 200
 
 
