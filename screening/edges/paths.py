@@ -21,7 +21,8 @@ MAX_PROGRAMME_BYTES = 200
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEDGER_KEY = re.compile(r"tables/ledger/night=([0-9-]+)/part-0\.parquet")
-_DECISIONS_KEY = re.compile(r"review/decisions/[0-9-]{10}/[0-9a-f]{32}\.jsonl")
+# The second ending: of one photo and one decision, as they were named at first.
+_DECISIONS_KEY = re.compile(r"review/decisions/[0-9-]{10}/[0-9a-f]{32}(\.jsonl|-[0-9a-f]{32}\.json)")
 _WITHDRAWAL_KEY = re.compile(r"review/withdrawals/programme=([^/]+)/([^/]+)\.json")
 _PUBLISHED_KEY = re.compile(r"tables/([a-z_]+)/programme=([^/]+)/night=([0-9-]+)/part-0\.parquet")
 

@@ -58,6 +58,14 @@ def test_the_same_decisions_written_again_are_the_same_object(store):
     assert len(keys_of(store)) == 1
 
 
+def test_a_decision_of_the_time_when_each_was_one_object_is_still_read(store):
+    append_decisions(store, [ROW])
+    [key] = keys_of(store)
+    store.put(f"review/decisions/2026-11-20/{'a' * 32}-{'d' * 32}.json", store.get(key))
+    store.delete(key)
+    assert [row["disease"] for row in read_decisions(store, keys_of(store))[0]] == ["melanoma"]
+
+
 def test_nothing_to_write_is_no_object(store):
     assert append_decisions(store, []) == []
     assert keys_of(store) == []
