@@ -101,6 +101,7 @@ def photo_of(page: Page) -> str:
 
 
 def answer_by_keyboard(page: Page, disease: str) -> None:
+    page.wait_for_load_state()  # the keys are the script's
     page.keyboard.press("d")
     page.keyboard.type(disease)
     expect(page.locator("#disease-list [role=option]").first).to_be_visible()
