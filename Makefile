@@ -72,10 +72,24 @@ check: setup ## ruff and mypy
 	  echo "screening/training: types not checked, which takes torch: make setup-training"; \
 	fi
 
+# Each folder and each test file of tests/integration: a process of its own, with the parts that it needs.
+INTEGRATION := $(wildcard tests/integration/test_*.py) $(filter-out %.py %/__pycache__,$(wildcard tests/integration/*))
+
+# All at once, since the integration tests mostly wait; each tells what it found when it ends. Two apt-get at once would
+# not do, so what the parts need is installed before.
 .PHONY: test
-test: setup setup-training browsers ## everything CI runs: check, then the tests in both environments
-	@$(MAKE) --no-print-directory -j2 check test-training test-unit
-	@.venv/bin/pytest tests/integration $(PYTEST_ARGS)
+test: setup setup-training browsers ## everything CI runs: check, and the tests in both environments
+	@.venv/bin/python -m infra.local install
+	@$(MAKE) --no-print-directory --jobs --output-sync --keep-going $(INTEGRATION) test-without-parts
+
+.PHONY: $(INTEGRATION)
+$(INTEGRATION): setup
+	@.venv/bin/pytest $@ $(PYTEST_ARGS)
+
+# These only compute: the tests with parts have time limits and go first.
+.PHONY: test-without-parts
+test-without-parts:
+	@nice -n 5 $(MAKE) --no-print-directory check test-training test-unit
 
 .PHONY: test-unit
 test-unit: setup ## the tests of the nightly run that need no service

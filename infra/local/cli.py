@@ -10,6 +10,7 @@ from infra.local import stack
 from infra.local.credentials import airflow_passwords_file, airflow_roles
 from infra.local.environment import PIPELINE_FILE, UPLOADS_FILE
 from infra.local.errors import StackError
+from infra.local.packages import install_missing_packages
 from infra.local.settings import LOOPBACK, StackSettings, load_settings
 from infra.local.state import StateFiles
 
@@ -29,6 +30,7 @@ def main(words: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.local", description="the local stack")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help="install the Debian packages that this machine lacks; `up` does it too")
     commands.add_parser("up", help="start everything, wait until it is ready, print the addresses")
     commands.add_parser("down", help="stop everything; the data stays")
     commands.add_parser("status", help="ask every part whether it does its work; exit code 1 if one does not")
@@ -40,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, settings: StackSettings) -> int:
+    if arguments.command == "install":
+        install_missing_packages(settings)
+        return 0
     if arguments.command == "up":
         return _up(settings)
     if arguments.command == "down":

@@ -15,7 +15,8 @@ from infra.local.credentials import Credentials, load_credentials
 from infra.local.errors import NotReadyError
 from infra.local.parts import Part
 from infra.local.settings import StackSettings
-from tests.integration.conftest import OSD_PORTS, find_ports
+from tests.integration.conftest import OSD_PORTS
+from tests.integration.free_ports import find_ports
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
-"""The local stack for tests: on ports and in a folder of its own, so that a developer's own stack is left alone."""
+"""The local stack for tests: on ports and in a folder of its own, so that a developer's own stack is left alone.
+
+`make test` runs each folder and each test file of this folder in a process of its own, all at the same time.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +17,9 @@ import pytest
 
 from infra.local.credentials import load_airflow_passwords
 from infra.local.environment import PIPELINE_FILE, UPLOADS_FILE, read_environment_file
-from infra.local.settings import LOOPBACK, REPOSITORY, StackSettings
+from infra.local.settings import REPOSITORY, StackSettings
+from screening.stages.audit import load_great_expectations
+from tests.integration.free_ports import find_ports
 from tests.integration.nights import Photos, Site, draw_photos
 
 OSD_PORTS = 16
@@ -27,9 +32,6 @@ PORTS = (
     "postgres_port",
     "airflow_port",
 )
-
-AIRFLOW_USERS = "admin:admin,val:viewer,dr-lee:user,dr-ray:user,dr-mora:user,sten:op"
-"""Somebody of each role, and three readers."""
 
 
 @dataclass(frozen=True)
@@ -95,33 +97,21 @@ def make_stack(state_dir: Path, **variables: str) -> RunningStack:
     return RunningStack(StackSettings.model_validate(fields), variables)
 
 
-def find_ports(count: int, candidates: range) -> list[int]:
-    """So many adjacent ports that nobody listens on; not of the range from which outgoing connections take theirs."""
-    for first in range(candidates.start, candidates.stop - count, count):
-        ports = list(range(first, first + count))
-        if all(_is_free(port) for port in ports):
-            return ports
-    raise AssertionError(f"no {count} adjacent free ports in {candidates}")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
+@contextlib.contextmanager
+def running_stack(tmp_path_factory: pytest.TempPathFactory, **variables: str) -> Iterator[RunningStack]:
+    """A stack that has started, and is stopped at the end."""
+    # Small batches: a night of a few photos has several.
+    stack = make_stack(tmp_path_factory.mktemp("stack") / "state", SCREENING_PHOTOS_PER_BATCH="8", **variables)
+    stack.succeed("up")
+    yield stack
+    stack.succeed("down")
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """The whole stack, started once for all tests; who stops a part of it starts it again."""
-    # Small batches: a night of a few photos has several.
-    state = tmp_path_factory.mktemp("stack") / "state"
-    stack = make_stack(state, SCREENING_PHOTOS_PER_BATCH="8", STACK_AIRFLOW_USERS=AIRFLOW_USERS)
-    stack.succeed("up")
-    yield stack
-    stack.succeed("down")
+    """What a night needs, Ceph and Triton, started once for all tests of a process."""
+    with running_stack(tmp_path_factory, STACK_AIRFLOW="false") as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +123,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
 @pytest.fixture(scope="module")
 def new_site(stack: RunningStack) -> Iterator[Callable[..., Site]]:
     """Makes sites by name in the stack's buckets; a second one may share the uploads of the first."""
+    load_great_expectations()  # here once; else the auditor of each night, a fork of this process, would for itself
     with pytest.MonkeyPatch.context() as environment:
         for name, value in stack.environment.items():
             if name.startswith("AWS_"):

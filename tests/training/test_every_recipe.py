@@ -37,7 +37,8 @@ TOLERANCE = 1e-3
 """Largest difference of a probability between torch and a server, float32."""
 ARCHITECTURES = {m.architecture: m for name in recipe_names() for m in load_recipe(name).members}
 
-pytestmark = [needs_photos, pytest.mark.slow]
+# The exports take a minute or two, and longer on a machine that has other work.
+pytestmark = [needs_photos, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What a shadow would have graded: the table, and the report's section. With a server: tests/integration/test_promotion.py."""
+"""What a shadow would have graded: the table, and the report's section. With a server: tests/integration."""
 
 from __future__ import annotations
 

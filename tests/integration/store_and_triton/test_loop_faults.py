@@ -1,7 +1,8 @@
 """Every task of both DAGs of the loop is killed with -9 and run again: the result is that of a run that nobody disturbed.
 
 Here are the intake, on a real store, and the ends of a retraining; its steps are killed in
-tests/training/test_retraining.py, and a challenger that takes over in tests/integration/test_promotion.py.
+tests/training/test_retraining.py, and a challenger that takes over in
+tests/integration/single_parts/test_promotion.py.
 """
 
 from __future__ import annotations

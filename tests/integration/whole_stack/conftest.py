@@ -1,0 +1,19 @@
+"""Here the stack is whole: with Airflow and its database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.conftest import RunningStack, running_stack
+
+AIRFLOW_USERS = "admin:admin,val:viewer,dr-lee:user,dr-ray:user,dr-mora:user,sten:op"
+"""Somebody of each role, and three readers."""
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole stack, started once for all tests; who stops a part of it starts it again."""
+    with running_stack(tmp_path_factory, STACK_AIRFLOW_USERS=AIRFLOW_USERS) as stack:
+        yield stack
