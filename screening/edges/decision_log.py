@@ -26,7 +26,7 @@ MOST_IN_AN_OBJECT = 10_000
 """Of a file with many lines: some 6 MB."""
 
 
-def append_decisions(store: Store, rows: list[dict[str, object]]) -> list[Decision]:
+def append_decisions(store: Store, rows: list[dict[str, object]], written: datetime | None = None) -> list[Decision]:
     """Write decisions; once this returns, they are in the store.
 
     A decision is known by its id. Written twice, through two servers at the same moment or by a task that was killed, it
@@ -35,6 +35,7 @@ def append_decisions(store: Store, rows: list[dict[str, object]]) -> list[Decisi
     Args:
         store: of the results.
         rows: of ``DECISIONS``.
+        written: when they are written; now.
 
     Returns:
         The rows with where they are recorded.
@@ -44,22 +45,20 @@ def append_decisions(store: Store, rows: list[dict[str, object]]) -> list[Decisi
     """
     checked = DECISIONS.table(rows).to_pylist()
     parts = [checked[start : start + MOST_IN_AN_OBJECT] for start in range(0, len(checked), MOST_IN_AN_OBJECT)]
-    return [row for part in parts for row in _put(store, part)]
+    return [row for part in parts for row in _put(store, part, written or datetime.now(UTC))]
 
 
-def _put(store: Store, rows: list[Decision]) -> list[Decision]:
-    day = max(row["recorded_at_utc"] for row in rows).astimezone(UTC).date()
+def _put(store: Store, rows: list[Decision], written: datetime) -> list[Decision]:
     body = "\n".join(json.dumps(row, default=_as_text, ensure_ascii=False) for row in rows).encode()
-    # Named by what it holds: written again after a kill, it is the same object.
-    key = paths.decisions(day, hashlib.sha256(body).hexdigest()[:32])
+    # Named by what it holds: sent again because no answer came, it is the same object.
+    key = paths.decisions(written, hashlib.sha256(body).hexdigest()[:32])
     store.put(key, body, only_if_new=True)
     return [row | {"recorded_in": key} for row in rows]
 
 
-def decision_objects(store: Store, day: date | None = None) -> Iterator[StoredObject]:
-    """The objects that were written on a day (UTC), or all of them."""
-    prefix = paths.DECISIONS_PREFIX + (f"{day.isoformat()}/" if day else "")
-    for page in store.pages(prefix):
+def decision_objects(store: Store, hour: datetime | None = None) -> Iterator[StoredObject]:
+    """The objects that were written in an hour (UTC), or all of them."""
+    for page in store.pages(paths.decisions_prefix(hour) if hour else paths.DECISIONS_PREFIX):
         yield from (found for found in page if paths.is_decisions(found.key))
 
 

@@ -21,8 +21,10 @@ MAX_PROGRAMME_BYTES = 200
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEDGER_KEY = re.compile(r"tables/ledger/night=([0-9-]+)/part-0\.parquet")
-# The second ending: of one photo and one decision, as they were named at first.
-_DECISIONS_KEY = re.compile(r"review/decisions/[0-9-]{10}/[0-9a-f]{32}(\.jsonl|-[0-9a-f]{32}\.json)")
+# The second form: of one photo and one decision, as they were named at first.
+_DECISIONS_KEY = re.compile(
+    r"review/decisions/[0-9-]{10}/([0-9]{2}/[0-9a-f]{32}\.jsonl|[0-9a-f]{32}-[0-9a-f]{32}\.json)"
+)
 _WITHDRAWAL_KEY = re.compile(r"review/withdrawals/programme=([^/]+)/([^/]+)\.json")
 _PUBLISHED_KEY = re.compile(r"tables/([a-z_]+)/programme=([^/]+)/night=([0-9-]+)/part-0\.parquet")
 
@@ -124,9 +126,14 @@ def training(run_id: str, name: str) -> str:
     return f"{TRAINING_PREFIX}{_folder_name(run_id)}/{name}"
 
 
-def decisions(recorded: date, name: str) -> str:
-    """Key of decisions that were saved together: by day, so that a day that is over never changes and need not be listed again."""
-    return f"{DECISIONS_PREFIX}{recorded.isoformat()}/{name}.jsonl"
+def decisions_prefix(hour: datetime) -> str:
+    """Prefix of the decisions that were written in an hour (UTC): once it is over, nothing is added."""
+    return f"{DECISIONS_PREFIX}{hour.astimezone(UTC):%Y-%m-%d/%H}/"
+
+
+def decisions(written: datetime, name: str) -> str:
+    """Key of decisions that were saved together."""
+    return f"{decisions_prefix(written)}{name}.jsonl"
 
 
 def is_decisions(key: str) -> bool:

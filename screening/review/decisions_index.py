@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from screening.contracts import DECISIONS, RECORDED_DECISIONS
 from screening.edges import paths
@@ -27,12 +27,13 @@ log = logging.getLogger(__name__)
 LISTED_EVERY_S = 2.0
 """How long another server's decision may stay unseen."""
 READ_AT_ONCE = 8
+HOUR = timedelta(hours=1)
 
 
 class DecisionsIndex:
     """Decisions by photo. Safe to use from several threads.
 
-    A day that is over (UTC) is listed once; the last day that was listed, the one before it and those since are listed
+    An hour that is over is listed once; the last hour that was listed, the one before it and those since are listed
     again, at most every ``listed_every_s``. What this process saves is there at once.
     """
 
@@ -40,11 +41,11 @@ class DecisionsIndex:
         self,
         store: Store,
         listed_every_s: float = LISTED_EVERY_S,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._listed_every_s = listed_every_s
-        self._today = today
+        self._now = now
         self._reading = threading.Lock()
         self._adding = threading.Lock()
         self._together = GroupCommit(self._write)
@@ -52,7 +53,7 @@ class DecisionsIndex:
         self._by_id: dict[str, Decision] = {}
         self._by_photo: dict[str, tuple[Decision, ...]] = {}
         self._listed_at: float | None = None
-        self._listed_on: date | None = None
+        self._listed_to: datetime | None = None
 
     def by_photo(self) -> Mapping[str, Sequence[Decision]]:
         """All decisions of each photo, oldest first."""
@@ -95,23 +96,23 @@ class DecisionsIndex:
                 self._reading.release()
 
     def _look_again(self) -> None:
-        today = self._today()
-        if self._listed_on is None:
+        now = self._now()
+        if self._listed_to is None:
             keys = {found.key for found in decision_objects(self._store)}
             gathered = [row for row in self._gathered() if row["recorded_in"] in keys]
             self._objects.update(row["recorded_in"] for row in gathered)
             self._add(gathered)
         else:
-            first = self._listed_on - timedelta(days=1)
-            days = [first + timedelta(days=n) for n in range((today - first).days + 1)]
-            keys = {found.key for day in days for found in decision_objects(self._store, day)}
+            first = self._listed_to.replace(minute=0, second=0, microsecond=0) - HOUR
+            hours = (first + n * HOUR for n in range((now - first) // HOUR + 1))
+            keys = {found.key for hour in hours for found in decision_objects(self._store, hour)}
         if missing := sorted(keys - self._objects):
             read, unreadable = read_decisions(self._store, missing, READ_AT_ONCE)
             for key, fault in unreadable.items():
                 log.warning("review: decisions %s cannot be read: %s", key, fault)
             self._objects.update(missing)
             self._add(read)
-        self._listed_on, self._listed_at = today, time.monotonic()
+        self._listed_to, self._listed_at = now, time.monotonic()
 
     def _gathered(self) -> list[Decision]:
         """Those that `intake_decisions` has gathered: one table instead of all the objects."""

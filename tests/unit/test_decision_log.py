@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
@@ -35,8 +35,8 @@ def store(tmp_path):
     return FolderStore(tmp_path)
 
 
-def keys_of(store, day=None):
-    return [found.key for found in decision_objects(store, day)]
+def keys_of(store, hour=None):
+    return [found.key for found in decision_objects(store, hour)]
 
 
 def test_decisions_that_are_saved_together_come_back_as_they_were_written(store):
@@ -54,7 +54,7 @@ def test_what_is_written_is_told_with_where_it_is(store):
 
 
 def test_the_same_decisions_written_again_are_the_same_object(store):
-    assert append_decisions(store, [ROW, OTHER]) == append_decisions(store, [ROW, OTHER])
+    assert append_decisions(store, [ROW, OTHER], RECORDED) == append_decisions(store, [ROW, OTHER], RECORDED)
     assert len(keys_of(store)) == 1
 
 
@@ -71,17 +71,13 @@ def test_nothing_to_write_is_no_object(store):
     assert keys_of(store) == []
 
 
-def test_a_day_holds_only_its_own_decisions(store):
-    append_decisions(store, [ROW])
-    append_decisions(store, [OTHER | {"recorded_at_utc": RECORDED + timedelta(days=1)}])
-    assert len(keys_of(store, date(2026, 11, 21))) == 1
-    assert len(keys_of(store)) == 2
-
-
-def test_decisions_around_midnight_lie_with_the_later_day_which_is_listed_again(store):
-    append_decisions(store, [ROW, OTHER | {"recorded_at_utc": RECORDED + timedelta(days=1)}])
-    assert keys_of(store, date(2026, 11, 21)) == []
-    assert len(keys_of(store, date(2026, 11, 22))) == 1
+def test_an_hour_holds_what_was_written_in_it(store):
+    append_decisions(store, [ROW], RECORDED)
+    append_decisions(store, [OTHER], RECORDED + timedelta(hours=1))
+    append_decisions(store, [OTHER], RECORDED + timedelta(days=1))
+    in_another_zone = (RECORDED + timedelta(minutes=59)).astimezone(timezone(timedelta(hours=5)))
+    assert len(keys_of(store, in_another_zone)) == 1
+    assert len(keys_of(store)) == 3
 
 
 def test_many_decisions_are_written_in_parts(store, monkeypatch):
@@ -115,7 +111,7 @@ def test_of_copies_of_the_same_moment_one_counts_wherever_they_are_read(store):
 @pytest.mark.parametrize("body", [b'{"photo_id": 3}', b"3", b"no json", b"", b"\n"])
 def test_an_object_that_holds_no_decision_is_named_and_the_others_are_read(store, body):
     append_decisions(store, [ROW])
-    broken = paths.decisions(date(2026, 11, 21), "b" * 32)
+    broken = paths.decisions(RECORDED, "b" * 32)
     store.put(broken, body)
     read, unreadable = read_decisions(store, keys_of(store))
     assert len(read) == 1
@@ -123,5 +119,5 @@ def test_an_object_that_holds_no_decision_is_named_and_the_others_are_read(store
 
 
 def test_an_object_that_is_gone_is_named(store):
-    gone = paths.decisions(date(2026, 11, 21), "b" * 32)
+    gone = paths.decisions(RECORDED, "b" * 32)
     assert read_decisions(store, [gone])[1].keys() == {gone}

@@ -4,7 +4,7 @@ import io
 import json
 import re
 import shutil
-from datetime import date, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -224,9 +224,9 @@ def test_a_decision_about_a_photo_that_nobody_published_is_kept(site):
 
 def test_an_object_that_holds_no_decision_is_named_and_the_others_go_in(night):
     night.decide("bert.jpg", "nevus")
-    broken = paths.decisions(date(2026, 11, 21), "b" * 32)
+    broken = paths.decisions(DAY, "b" * 32)
     night.store.put(broken, b"{}")
-    night.store.put(paths.decisions(date(2026, 11, 21), "c" * 32), b"")
+    night.store.put(paths.decisions(DAY, "c" * 32), b"")
     with pytest.raises(ContractError, match=rf"2 objects hold no decisions.*{broken}.*KeyError"):
         run_intake(night.context)
     assert len(corpus(night)) == 1
@@ -407,7 +407,7 @@ def left_in(folder):
             for line in body.splitlines():
                 said = changing.sub(b"", line)
                 assert said not in found, "recorded twice"
-                found[said] = key.rpartition("/")[0]
+                found[said] = paths.DECISIONS_PREFIX
         else:
             found[key] = changing.sub(b"", body)
     return found

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.routing import APIRoute
@@ -690,22 +690,23 @@ def test_a_form_that_is_sent_twice_at_one_moment_is_kept_once_and_takes_no_other
     assert list(index.of(photo)) == list(make_desk(store).decisions.of(photo))
 
 
-def test_days_that_are_over_are_not_listed_again(store, desk):
+def test_hours_that_are_over_are_not_listed_again(store, desk):
     [photo] = publish(store, MOLE)
     index = desk.decisions
     index._listed_every_s = 0
-    today = datetime.now(UTC)
-    append_decisions(store, [row_of(photo, recorded_at_utc=today - timedelta(days=9))])
+    now = datetime.now(UTC)
+    append_decisions(store, [row_of(photo)], now - timedelta(hours=9))
     assert len(index.of(photo)) == 1
-    append_decisions(store, [row_of(photo, decision_id="e" * 32, recorded_at_utc=today - timedelta(days=8))])
-    append_decisions(store, [row_of(photo, decision_id="f" * 32, recorded_at_utc=today)])
-    assert {d["decision_id"][0] for d in index.of(photo)} == {"d", "f"}
+    append_decisions(store, [row_of(photo, decision_id="e" * 32)], now - timedelta(hours=8))
+    append_decisions(store, [row_of(photo, decision_id="f" * 32)], now)
+    append_decisions(store, [row_of(photo, decision_id="c" * 32)], now - timedelta(hours=1))
+    assert {d["decision_id"][0] for d in index.of(photo)} == {"c", "d", "f"}
 
 
 def test_decisions_that_the_intake_has_gathered_are_not_read_one_by_one(store):
     [photo] = publish(store, MOLE)
     [recorded] = append_decisions(store, [row_of(photo)])
-    without_object = recorded | {"decision_id": "e" * 32, "recorded_in": paths.decisions(NIGHT, "f" * 32)}
+    without_object = recorded | {"decision_id": "e" * 32, "recorded_in": paths.decisions(datetime.now(UTC), "f" * 32)}
     gathered = RECORDED_DECISIONS.table([recorded | {"disease": "melanoma"}, without_object])
     write_table(store, paths.ALL_DECISIONS, gathered, RECORDED_DECISIONS)
     # The object says nevus, so it was not read; the row without an object does not count.
@@ -720,21 +721,21 @@ def test_gathered_decisions_that_cannot_be_read_are_read_one_by_one(store, body)
     assert [d["disease"] for d in make_desk(store).decisions.of(photo)] == ["nevus"]
 
 
-def test_days_in_which_a_server_slept_are_listed_when_it_wakes(store, desk):
+def test_hours_in_which_a_server_slept_are_listed_when_it_wakes(store, desk):
     [photo] = publish(store, MOLE)
     index = desk.decisions
     index._listed_every_s = 0
-    today = datetime.now(UTC).date()
-    index._today = lambda: today - timedelta(days=5)
+    now = datetime.now(UTC)
+    index._now = lambda: now - timedelta(hours=50)
     assert not index.of(photo)
-    append_decisions(store, [row_of(photo, recorded_at_utc=datetime.now(UTC) - timedelta(days=3))])
-    index._today = lambda: today
+    append_decisions(store, [row_of(photo)], now - timedelta(hours=30))
+    index._now = lambda: now
     assert len(index.of(photo)) == 1
 
 
 def test_an_object_that_is_no_decision_stops_no_page(store, desk):
     publish(store, MOLE)
-    store.put(paths.decisions(date(2026, 11, 21), "e" * 32), b"no json")
+    store.put(paths.decisions(datetime.now(UTC), "e" * 32), b"no json")
     assert person(desk, "dr-lee").get("/queue").status_code == 200
 
 
