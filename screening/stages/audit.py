@@ -1,7 +1,8 @@
 """The audit of a night: every staged table against its expectations, and all of them against each other.
 
-Great Expectations checks what ``expectations.py`` says of one table; ``accounting.py`` compares the tables photo by
-photo. The audit says whether a night may be published; raising is the task's. Source: docs/decisions/0007.
+``check_table`` holds a table against its contract; Great Expectations checks what ``expectations.py`` says beyond it, and
+of a table that breaks its contract everything, row by row; ``accounting.py`` compares the tables photo by photo. The audit
+says whether a night may be published; raising is the task's. Source: docs/decisions/0007, 0024.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import importlib.util
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from screening.contracts import Contract
+from screening.contracts import Contract, check_table
 from screening.errors import ContractError
 from screening.stages.accounting import accounting_faults
 from screening.stages.data_docs import Suite, write_data_docs
@@ -31,7 +32,9 @@ from screening.stages.expectations import (
     DriftLimits,
     Expectation,
     Night,
+    beyond_contract,
     contracts_of,
+    expectations_of_contract,
     expectations_on,
     to_frame,
 )
@@ -40,7 +43,7 @@ from screening.taxonomy import TrainingClasses
 
 @dataclass(frozen=True)
 class AuditResult:
-    """``faults`` forbid publishing; ``warnings`` go into the report; ``expectations`` is how many were checked."""
+    """``faults`` forbid publishing; ``warnings`` go into the report; ``expectations`` is how many were checked, by whom ever."""
 
     success: bool
     faults: list[str]
@@ -82,17 +85,24 @@ def audit_tables(
         accounting.append("the accounting was not checked, because a table has not the columns of its contract")
     else:
         accounting = accounting_faults(tables, ledger, night=night, members=members, classes=classes)
-    frames = ((contract, to_frame(tables[name], classes)) for name, contract in contracts.items())
-    suites = run_suites(
-        ((contract.name, frame, expectations_on(contract, frame, about)) for contract, frame in frames),
-        f"night-{night}",
-        on_docs=None
-        if docs_folder is None
-        else lambda site, suites: write_data_docs(site, suites, accounting, docs_folder, night),
-    )
+    kept: dict[str, list[Expectation]] = {}
+
+    def suite_of(contract: Contract) -> tuple[str, pd.DataFrame, list[Expectation]]:
+        frame = to_frame(tables[contract.name], classes)
+        if not _keeps(tables[contract.name], contract):
+            return contract.name, frame, expectations_on(contract, frame, about)
+        kept[contract.name] = list(expectations_of_contract(contract, frame))
+        return contract.name, frame, beyond_contract(contract, frame, about)
+
+    suites = [
+        replace(suite, kept=kept.get(suite.table, []))
+        for suite in run_suites(map(suite_of, contracts.values()), f"night-{night}", with_pages=docs_folder is not None)
+    ]
+    if docs_folder is not None:
+        write_data_docs(suites, accounting, docs_folder, night)
     faults = [*accounting, *(fault for suite in suites for fault in suite.faults)]
     warnings = [warning for suite in suites for warning in suite.warnings]
-    return AuditResult(not faults, faults, warnings, sum(suite.checked for suite in suites))
+    return AuditResult(not faults, faults, warnings, sum(suite.expectations for suite in suites))
 
 
 def _shape_faults(table: pa.Table, contract: Contract) -> Iterator[str]:
@@ -104,61 +114,76 @@ def _shape_faults(table: pa.Table, contract: Contract) -> Iterator[str]:
             yield f"{contract.name}.{column.name}: is {table[column.name].type}, expected {column.type}"
 
 
+def _keeps(table: pa.Table, contract: Contract) -> bool:
+    try:
+        check_table(table, contract)
+    except ContractError:
+        return False
+    return True
+
+
 def run_suites(
-    checked: Iterable[tuple[str, pd.DataFrame, Sequence[Expectation]]],
-    title: str,
-    *,
-    on_docs: Callable[[Path, list[Suite]], None] | None = None,
+    checked: Iterable[tuple[str, pd.DataFrame, Sequence[Expectation]]], title: str, *, with_pages: bool = False
 ) -> list[Suite]:
     """Let Great Expectations look at frames.
 
     Args:
         checked: name of each table, its frame and what is expected of it; the next is asked for when one is done.
         title: of the source of the data.
-        on_docs: gets the folder of the Data Docs, which is gone afterwards; None: none are made.
+        with_pages: let it also render the page of each table.
 
     Raises:
         ContractError: an expectation is not one that Great Expectations understands.
     """
     gx = load_great_expectations()
     suites: list[Suite] = []
-    with _without_garbage_collection(), tempfile.TemporaryDirectory(prefix="audit-") as scratch:
+    with _without_garbage_collection():
         context: Any = gx.get_context(mode="ephemeral")
         context.enable_analytics(False)
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
         # The context brings a site of its own, in a temporary folder that nobody would remove.
         context.variables.data_docs_sites = {}
-        if on_docs is not None:
-            context.add_data_docs_site("night", _site_in(Path(scratch)))
         source = context.data_sources.add_pandas(title)
+        render = _page_renderer() if with_pages else lambda _: ""
         for name, frame, expected in checked:
-            suite = context.suites.add(gx.ExpectationSuite(name, [_for_gx(expectation) for expectation in expected]))
+            if not expected:
+                suites.append(Suite(name, len(frame), 0, [], []))
+                continue
+            suite = gx.ExpectationSuite(name, [_for_gx(expectation) for expectation in expected])
             if len(suite.expectations) != len(
                 expected
             ):  # Great Expectations logs what it does not understand, and goes on
                 raise ContractError(
                     f"audit: {len(suite.expectations)} of {len(expected)} expectations on {name} were understood"
                 )
-            batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
-            definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-            result = definition.run(
-                batch_parameters={"dataframe": frame},
+            rows = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("rows")
+            result = rows.get_batch(batch_parameters={"dataframe": frame}).validate(
+                suite,
                 # No example values: they might be names of people in names of files.
                 result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
             )
-            suites.append(_summarise(name, len(frame), result.results))
-        if on_docs is not None:
-            context.build_data_docs()
-            on_docs(Path(scratch), suites)
+            suites.append(replace(_summarise(name, len(frame), result.results), page=render(result)))
     return suites
 
 
+def _page_renderer() -> Callable[[Any], str]:
+    """What makes an HTML page of a validation, with one set of templates for all pages."""
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer  # noqa: PLC0415 - as below
+    from great_expectations.render.view.view import DefaultJinjaPageView  # noqa: PLC0415
+
+    sections = ValidationResultsPageRenderer()
+    view: Any = DefaultJinjaPageView()
+    return lambda result: str(view.render(sections.render(result)))
+
+
+@cache
 def load_great_expectations() -> ModuleType:
     """Import Great Expectations, which takes seconds: a process with other work to wait for may do it beforehand."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # older versions of the package read it on import
     _put_off_import("scipy.stats")
     with _without_garbage_collection():
         import great_expectations  # noqa: PLC0415 - only a process that audits should pay for it
+    gc.freeze()  # what was imported lives on: no collection need look through it again
     # It sets this logger to INFO by itself, and tells of a folder that it then does not make.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     return great_expectations
@@ -186,14 +211,6 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _site_in(folder: Path) -> dict[str, object]:
-    return {
-        "class_name": "SiteBuilder",
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
-        "show_how_to_buttons": False,
-    }
 
 
 def _for_gx(expectation: Expectation) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Turn the site that Great Expectations builds into pages that ask no other host.
+"""Turn the pages that Great Expectations renders into pages that ask no other host.
 
 Its own pages load styles and scripts from half a dozen public servers, and the index is empty without them: a health
 programme's report must open offline, and must not tell strangers who reads it. So the sections that it rendered are
@@ -8,13 +8,14 @@ kept, tag by tag, and everything that could load or run anything is left behind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 from screening.errors import ContractError
+from screening.stages.expectations import Expectation
 
 
 @dataclass(frozen=True)
@@ -24,36 +25,47 @@ class Suite:
     table: str
     rows: int
     checked: int
+    """By Great Expectations."""
     faults: list[str]
     warnings: list[str]
+    page: str = ""
+    """As Great Expectations rendered it; empty where it had nothing to check."""
+    kept: list[Expectation] = field(default_factory=list)
+    """What the table's contract promises, where ``check_table`` found it kept."""
+
+    @property
+    def expectations(self) -> int:
+        """How many were checked, by whom ever."""
+        return self.checked + len(self.kept)
 
 
-def write_data_docs(site: Path, suites: Sequence[Suite], accounting: Sequence[str], folder: Path, night: date) -> None:
+def write_data_docs(suites: Sequence[Suite], accounting: Sequence[str], folder: Path, night: date) -> None:
     """Write ``index.html`` and one ``<table>.html`` per suite.
 
     Args:
-        site: what Great Expectations built, with one validation per table.
         suites: in the order of the index.
         accounting: faults that were found by comparing the tables with each other.
         folder: made if it is missing; files of these names are replaced.
         night: for the titles.
 
     Raises:
-        ContractError: the site has not exactly one page of a table's validation.
+        ContractError: a page of Great Expectations has no sections, or broken ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for suite in suites:
-        pages = list((site / "validations" / suite.table).rglob("*.html"))
-        if len(pages) != 1:
-            raise ContractError(f"audit: {len(pages)} pages of Data Docs for table {suite.table}, expected 1")
-        kept = _Sections()
-        kept.feed(pages[0].read_text(encoding="utf-8"))
-        kept.close()
-        if kept.depth or not kept.html:
-            raise ContractError(f"audit: the Data Docs of table {suite.table} have no sections, or broken ones")
-        body = f"{_summary(suite)}{''.join(kept.html)}"
+        sections = _sections_of(suite) if suite.checked else ""
+        body = f"{_summary(suite)}{sections}{_kept(suite.kept)}"
         _write(folder / f"{suite.table}.html", f"Table {suite.table}", body, suites, night)
     _write(folder / "index.html", "All tables", _index(suites, accounting), suites, night)
+
+
+def _sections_of(suite: Suite) -> str:
+    found = _Sections()
+    found.feed(suite.page)
+    found.close()
+    if found.depth or not found.html:
+        raise ContractError(f"audit: the Data Docs of table {suite.table} have no sections, or broken ones")
+    return "".join(found.html)
 
 
 class _Sections(HTMLParser):
@@ -103,7 +115,7 @@ class _Sections(HTMLParser):
 def _index(suites: Sequence[Suite], accounting: Sequence[str]) -> str:
     rows = "".join(
         f'<tr><td><a href="{escape(suite.table)}.html">{escape(suite.table)}</a></td><td>{suite.rows:,}</td>'
-        f"<td>{suite.checked:,}</td><td>{_count(suite.faults)}</td><td>{_count(suite.warnings)}</td></tr>"
+        f"<td>{suite.expectations:,}</td><td>{_count(suite.faults)}</td><td>{_count(suite.warnings)}</td></tr>"
         for suite in suites
     )
     accounted = f"<tr><td>all tables, photo by photo</td><td></td><td></td><td>{_count(accounting)}</td><td></td></tr>"
@@ -118,11 +130,24 @@ def _index(suites: Sequence[Suite], accounting: Sequence[str]) -> str:
 
 def _summary(suite: Suite) -> str:
     return (
-        f"<p>Rows: {suite.rows:,}. Expectations: {suite.checked:,}. Faults: {len(suite.faults):,}. "
+        f"<p>Rows: {suite.rows:,}. Expectations: {suite.expectations:,}. Faults: {len(suite.faults):,}. "
         f"Warnings: {len(suite.warnings):,}.</p>"
         + _listed("Faults: these forbid publishing", suite.faults)
         + _listed("Warnings: worth a look", suite.warnings)
     )
+
+
+def _kept(expectations: Sequence[Expectation]) -> str:
+    """What the contract promises, column by column."""
+    rows = "".join(
+        f'<tr><td><b class="held">✓ held</b></td><td>{escape(str(expectation.limits.get("column", "")))}</td>'
+        f"<td>{escape(expectation.says)}</td></tr>"
+        for expectation in expectations
+    )
+    head = (
+        "<h2>What the contract of the table promises</h2><table class='kept'><thead><tr><th>Status</th><th>Column</th>"
+    )
+    return f"{head}<th>Expectation</th></tr></thead><tbody>{rows}</tbody></table>" if rows else ""
 
 
 def _count(sentences: Sequence[str]) -> str:
@@ -143,7 +168,7 @@ def _write(path: Path, title: str, body: str, suites: Sequence[Suite], night: da
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{escape(title)} · audit of {night}</title><style>{_STYLE}</style></head><body>"
         f"<header><p>Skin Screening · audit of the night {night}</p><h1>{escape(title)}</h1><nav>{links}</nav></header>"
-        f"<main>{body}</main><footer>Checked and rendered by Great Expectations; made to open offline.</footer>"
+        f"<main>{body}</main><footer>Checked by contract and by Great Expectations; made to open offline.</footer>"
         "</body></html>\n",
         encoding="utf-8",
     )
@@ -164,7 +189,7 @@ table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-nu
 th { text-align: left; font-size: 12.5px; color: var(--faint); border-bottom: 1.5px solid #aeb5bd; padding: 4px 12px 4px 0; }
 td { border-bottom: 1px solid var(--line); padding: 5px 12px 5px 0; vertical-align: top; overflow-wrap: anywhere; }
 td:first-child { white-space: nowrap; }
-.ge-section table th:nth-child(1) { width: 15%; } .ge-section table th:nth-child(3) { width: 24%; }
+.ge-section table th:nth-child(1), .kept th:nth-child(1) { width: 15%; } .ge-section table th:nth-child(3) { width: 24%; }
 .index th:not(:first-child), .index td:not(:first-child) { text-align: right; }
 @media (max-width: 640px) { body { padding: 16px; } td:first-child { white-space: normal; }
   td, th { padding-right: 8px; } .index { font-size: 12.5px; } .index th { font-size: 10.5px; } }

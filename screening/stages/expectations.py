@@ -1,4 +1,4 @@
-"""What must hold in each staged table of a night, as plain values: Great Expectations runs them (``audit.py``).
+"""What must hold in each staged table of a night, as plain values: ``audit.py`` has them checked.
 
 Most follow from the contracts (columns, nulls, ranges, words, keys). The rest is what the clinic relies on: a refusal
 has advice, a person stands under a pseudonym, a night has one release. ``critical`` ones must hold, or nothing is
@@ -133,7 +133,15 @@ def _figures_of_lists(lists: pa.ListArray) -> dict[str, np.ndarray]:
 
 
 def expectations_on(contract: Contract, frame: pd.DataFrame, night: Night) -> list[Expectation]:
-    """The suite of a table; a column that is missing is one failed expectation, not one for each that names it."""
+    """The whole suite of a table; a column that is missing is one failed expectation, not one for each that names it."""
+    return [
+        *that_apply(expectations_of_contract(contract, frame), frame),
+        *beyond_contract(contract, frame, night),
+    ]
+
+
+def beyond_contract(contract: Contract, frame: pd.DataFrame, night: Night) -> list[Expectation]:
+    """What the clinic relies on in a table, and its contract does not say."""
     of_table = {
         "photos": _of_photos,
         "quality": _of_quality,
@@ -141,8 +149,7 @@ def expectations_on(contract: Contract, frame: pd.DataFrame, night: Night) -> li
         "grades": _of_grades,
         "referrals": _of_referrals,
     }.get(contract.name)
-    suite = [*expectations_of_contract(contract, frame), *(of_table(len(frame), night) if of_table else ())]
-    return that_apply(suite, frame)
+    return that_apply(of_table(len(frame), night) if of_table else (), frame)
 
 
 def that_apply(suite: Iterable[Expectation], frame: pd.DataFrame) -> list[Expectation]:

@@ -13,7 +13,14 @@ import pytest
 
 from screening.errors import ContractError
 from screening.stages.audit import AuditResult, audit_tables
-from screening.stages.expectations import DriftLimits, Night, contracts_of, expectations_on, to_frame
+from screening.stages.expectations import (
+    DriftLimits,
+    Night,
+    contracts_of,
+    expectations_of_contract,
+    expectations_on,
+    to_frame,
+)
 from tests.unit.made_up_night import (
     CLASSES,
     MEMBERS,
@@ -277,6 +284,24 @@ def test_the_data_docs_ask_no_other_host_and_run_nothing(sound: tuple[AuditResul
     _, docs = sound
     for page in docs.glob("*.html"):
         assert Page(page.read_text()).loads == [], page.name
+
+
+def test_the_data_docs_name_every_promise_of_a_contract_that_is_kept(sound: tuple[AuditResult, Path]) -> None:
+    result, docs = sound
+    promises = 0
+    for name, contract in contracts_of(CLASSES).items():
+        page = " ".join(Page((docs / f"{name}.html").read_text()).sections.values())
+        for promise in expectations_of_contract(contract, to_frame(a_night().tables[name], CLASSES)):
+            assert " ".join(promise.says.split()) in page, (name, promise)
+            promises += 1
+    assert promises < result.expectations  # what the clinic relies on comes on top
+
+
+def test_a_table_that_breaks_its_contract_is_looked_at_row_by_row(tmp_path: Path) -> None:
+    audit(_set("photos", "age_years", 300, [0])(a_night()), docs_folder=tmp_path)
+    headline = "What the contract of the table promises"
+    assert headline not in (tmp_path / "photos.html").read_text()
+    assert headline in (tmp_path / "quality.html").read_text()
 
 
 def test_the_data_docs_of_a_failed_audit_show_what_failed(tmp_path: Path) -> None:
