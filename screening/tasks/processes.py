@@ -7,6 +7,7 @@ The processes are forks: what is imported already costs them nothing, and the ni
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -28,6 +29,8 @@ def forked(count: int, context: NightContext) -> Iterator[ProcessPoolExecutor]:
 
     Fork them before other threads run: a fork copies locks, but not the threads that would open them.
     """
+    # What was imported lives on: no collection need look through it again, and a fork need not copy it for that.
+    gc.freeze()
     pool = ProcessPoolExecutor(
         count,
         mp_context=multiprocessing.get_context("fork"),
