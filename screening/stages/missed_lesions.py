@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.special import gammaincinv
-
 
 @dataclass(frozen=True)
 class Stratum:
@@ -102,4 +100,6 @@ def weighted_poisson_interval(counts: Sequence[tuple[float, int]], confidence: f
 
 
 def _gamma_quantile(p: float, mean: float, variance: float) -> float:
+    from scipy.special import gammaincinv  # noqa: PLC0415 - a night imports this module, and does not estimate
+
     return float(gammaincinv(mean**2 / variance, p) * variance / mean)
