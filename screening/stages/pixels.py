@@ -264,8 +264,8 @@ def _parse_offset(text: object) -> timezone | None:
 
 def _is_greyscale(pixels: np.ndarray) -> bool:
     """True when no pixel has a colour: a sample of the rows is enough, JPEG noise of two steps is allowed."""
-    sample = pixels[::8, ::8].astype(np.int16)
-    return bool((sample.max(axis=2) - sample.min(axis=2)).max(initial=0) <= 2)
+    red, green, blue = cv2.split(np.ascontiguousarray(pixels[::8, ::8]))
+    return bool(cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)).max() <= 2)
 
 
 def fit_long_side(pixels: np.ndarray, long_side: int) -> np.ndarray:
