@@ -43,7 +43,7 @@ from screening.taxonomy import TrainingClasses
 
 @dataclass(frozen=True)
 class AuditResult:
-    """``faults`` forbid publishing; ``warnings`` go into the report; ``expectations`` is how many were checked, by whom ever."""
+    """``faults`` forbid publishing; ``warnings`` go into the report; ``expectations`` is how many were checked, by whomever."""
 
     success: bool
     faults: list[str]

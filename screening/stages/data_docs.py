@@ -35,7 +35,7 @@ class Suite:
 
     @property
     def expectations(self) -> int:
-        """How many were checked, by whom ever."""
+        """How many were checked, by whomever."""
         return self.checked + len(self.kept)
 
 
