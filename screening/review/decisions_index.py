@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -21,11 +20,12 @@ from screening.edges.group_commit import GroupCommit
 from screening.edges.store import Store
 from screening.edges.tables import read_table
 from screening.errors import ContractError, MissingObjectError
+from screening.review.looking_again import LookingAgain
 
 log = logging.getLogger(__name__)
 
 LISTED_EVERY_S = 2.0
-"""How long another server's decision may stay unseen."""
+"""Another server's decision is seen after that, or twice as long."""
 READ_AT_ONCE = 8
 HOUR = timedelta(hours=1)
 
@@ -34,7 +34,7 @@ class DecisionsIndex:
     """Decisions by photo. Safe to use from several threads.
 
     An hour that is over is listed once; the last hour that was listed, the one before it and those since are listed
-    again, at most every ``listed_every_s``. What this process saves is there at once.
+    again (``LookingAgain``). What this process saves is there at once.
     """
 
     def __init__(
@@ -44,20 +44,18 @@ class DecisionsIndex:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._listed_every_s = listed_every_s
         self._now = now
-        self._reading = threading.Lock()
+        self._look = LookingAgain(self._look_again, listed_every_s)
         self._adding = threading.Lock()
         self._together = GroupCommit(self._write)
         self._objects: set[str] = set()
         self._by_id: dict[str, Decision] = {}
         self._by_photo: dict[str, tuple[Decision, ...]] = {}
-        self._listed_at: float | None = None
         self._listed_to: datetime | None = None
 
     def by_photo(self) -> Mapping[str, Sequence[Decision]]:
         """All decisions of each photo, oldest first."""
-        self._refresh()
+        self._look.if_it_is_time()
         return self._by_photo
 
     def of(self, photo_id: str) -> Sequence[Decision]:
@@ -81,19 +79,9 @@ class DecisionsIndex:
         self._add(recorded)
 
     def is_recorded(self, decision_id: str) -> bool:
-        """Whether a form has been saved, through another server at least ``listed_every_s`` ago."""
-        self._refresh()
+        """Whether a form has been saved, through another server some seconds ago."""
+        self._look.if_it_is_time()
         return decision_id in self._by_id
-
-    def _refresh(self) -> None:
-        if self._listed_at is not None and time.monotonic() - self._listed_at < self._listed_every_s:
-            return
-        if self._reading.acquire(blocking=self._listed_at is None):
-            try:
-                if self._listed_at is None or time.monotonic() - self._listed_at >= self._listed_every_s:
-                    self._look_again()
-            finally:
-                self._reading.release()
 
     def _look_again(self) -> None:
         now = self._now()
@@ -112,7 +100,7 @@ class DecisionsIndex:
                 log.warning("review: decisions %s cannot be read: %s", key, fault)
             self._objects.update(missing)
             self._add(read)
-        self._listed_to, self._listed_at = now, time.monotonic()
+        self._listed_to = now
 
     def _gathered(self) -> list[Decision]:
         """Those that `intake_decisions` has gathered: one table instead of all the objects."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -20,6 +18,7 @@ from screening.review.answers import Answer, decision_row
 from screening.review.audit_log import AuditLog
 from screening.review.decisions_index import DecisionsIndex
 from screening.review.filters import ALL, READ_BY_ME, TO_READ, Filters
+from screening.review.looking_again import LookingAgain
 from screening.review.night_tables import NightTables
 from screening.review.queue_index import Queue, QueueEntry, QueueIndex
 from screening.review.reading_now import ReadingNow
@@ -36,6 +35,7 @@ from screening.stages.review_rules import SiteReviewRules
 from screening.taxonomy import Taxonomy
 
 WITHDRAWALS_LISTED_EVERY_S = 10.0
+"""A withdrawal that was made elsewhere takes a person's photos from the pages after that, or twice as long."""
 ANSWER, HISTOPATHOLOGY = "answer", "histopathology"
 """Purposes of the forms on a photo's page."""
 
@@ -248,13 +248,12 @@ class _Withdrawals:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = threading.Lock()
         self._people: People = {}
-        self._listed_at: float | None = None
+        self._look = LookingAgain(self._list, WITHDRAWALS_LISTED_EVERY_S)
 
     def people(self) -> People:
-        with self._lock:
-            if self._listed_at is None or time.monotonic() - self._listed_at > WITHDRAWALS_LISTED_EVERY_S:
-                self._people = withdrawn_people(self._store)
-                self._listed_at = time.monotonic()
-            return self._people
+        self._look.if_it_is_time()
+        return self._people
+
+    def _list(self) -> None:
+        self._people = withdrawn_people(self._store)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,9 +16,10 @@ from screening.edges import paths
 from screening.edges.store import Store
 from screening.edges.tables import read_table
 from screening.errors import MissingObjectError
+from screening.review.looking_again import LookingAgain
 
 LISTED_EVERY_S = 10.0
-"""A night publishes once a day; a night that is published again is seen after this long."""
+"""A night publishes once a day; a night that is published again is seen after this long, or twice as long."""
 READ_AT_ONCE = 8
 
 
@@ -62,22 +61,13 @@ class QueueIndex:
 
     def __init__(self, store: Store, listed_every_s: float = LISTED_EVERY_S) -> None:
         self._store = store
-        self._listed_every_s = listed_every_s
-        self._reading = threading.Lock()
+        self._look = LookingAgain(self._look_again, listed_every_s)
         self._parts: dict[str, tuple[str, list[QueueEntry]]] = {}
         self._queue = Queue()
-        self._listed_at: float | None = None
 
     def queue(self) -> Queue:
-        """The queue, at most ``LISTED_EVERY_S`` old; while one thread looks again, the others have the last one."""
-        if self._listed_at is not None and time.monotonic() - self._listed_at < self._listed_every_s:
-            return self._queue
-        if self._reading.acquire(blocking=self._listed_at is None):
-            try:
-                if self._listed_at is None or time.monotonic() - self._listed_at >= self._listed_every_s:
-                    self._look_again()
-            finally:
-                self._reading.release()
+        """The queue, at most twice ``LISTED_EVERY_S`` old."""
+        self._look.if_it_is_time()
         return self._queue
 
     def _look_again(self) -> None:
@@ -88,12 +78,11 @@ class QueueIndex:
             if paths.parse_published_key(found.key)
         }
         new = [key for key, etag in listed.items() if self._parts.get(key, ("",))[0] != etag]
-        if new or self._listed_at is None or len(listed) != len(self._parts):
+        if new or len(listed) != len(self._parts):
             with ThreadPoolExecutor(READ_AT_ONCE) as threads:
                 read = dict(zip(new, threads.map(self._read, new), strict=True))
             self._parts = {key: (etag, read[key]) if key in read else self._parts[key] for key, etag in listed.items()}
             self._queue = _merged([entries for _, entries in self._parts.values()])
-        self._listed_at = time.monotonic()
 
     def _read(self, key: str) -> list[QueueEntry]:
         try:

@@ -644,7 +644,7 @@ def test_a_photo_in_two_queues_is_shown_once_as_the_later_night_has_it(store, de
 
 
 def test_a_queue_that_is_published_again_replaces_the_old_one(store, desk):
-    desk._index._listed_every_s = 0
+    desk._index._look.every_s = 0
     publish(store, MOLE, SPOT)
     assert len(desk.queue().entries) == 2
     publish(store, MOLE)
@@ -665,7 +665,7 @@ def row_of(photo: str, **changed) -> dict:
 
 def test_a_decision_of_another_server_is_seen_after_a_moment(store, desk):
     [photo] = publish(store, MOLE)
-    desk.decisions._listed_every_s = 0
+    desk.decisions._look.every_s = 0
     assert desk.counts()["coast"]["open"] == 1
     append_decisions(store, [row_of(photo)])
     assert desk.counts()["coast"]["settled"] == 1
@@ -693,7 +693,7 @@ def test_a_form_that_is_sent_twice_at_one_moment_is_kept_once_and_takes_no_other
 def test_hours_that_are_over_are_not_listed_again(store, desk):
     [photo] = publish(store, MOLE)
     index = desk.decisions
-    index._listed_every_s = 0
+    index._look.every_s = 0
     now = datetime.now(UTC)
     append_decisions(store, [row_of(photo)], now - timedelta(hours=9))
     assert len(index.of(photo)) == 1
@@ -724,7 +724,7 @@ def test_gathered_decisions_that_cannot_be_read_are_read_one_by_one(store, body)
 def test_hours_in_which_a_server_slept_are_listed_when_it_wakes(store, desk):
     [photo] = publish(store, MOLE)
     index = desk.decisions
-    index._listed_every_s = 0
+    index._look.every_s = 0
     now = datetime.now(UTC)
     index._now = lambda: now - timedelta(hours=50)
     assert not index.of(photo)
