@@ -168,17 +168,18 @@ class ModelServer:
         The members come first, so that one that cannot be loaded is named. Needs ``--model-control-mode=explicit``.
 
         Args:
-            within_s: how long each of them may take; None: four requests long.
+            within_s: how long they may take together; None: each as long as four requests.
 
         Raises:
             MissingError: the server does not have them, cannot load them, or does not let us.
             AccessError: it refuses us.
             ModelServerUnavailableError: it does not answer.
         """
-        client_timeout = within_s or 4 * self._timeout_s
+        until = None if within_s is None else time.monotonic() + within_s
         for model in (*(member.name for member in self._release.members), self._release.model):
             try:
-                self._client().load_model(model, client_timeout=client_timeout)
+                left_s = 4 * self._timeout_s if until is None else max(until - time.monotonic(), 0.001)
+                self._client().load_model(model, client_timeout=left_s)
             except InferenceServerException as error:
                 if _status(error) in _REFUSED or (_status(error) in _PASSING and _NOT_ALLOWED not in error.message()):
                     raise self._translated(error, f"{model} was not loaded") from error

@@ -36,8 +36,9 @@ from screening.tasks.context import code_revision, connect_model_server, grade_c
 log = logging.getLogger(__name__)
 
 CHANGE_RECORD = "change-record.md"
-ROLLBACK_REQUEST_S = 2.0
-"""Deadline of each request of a rollback: the server is asked after the name has changed, and nobody should wait long."""
+ROLLBACK_LOAD_S, ROLLBACK_REQUEST_S = 5.0, 2.0
+"""Deadlines of a rollback, to load the release and of each request: the server is asked after the name has changed, and
+nobody should wait longer than ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def rollback(*, by: str, why: str, settings: Settings) -> Rollback:
     problem = None
     hasty = {"triton_attempts": 1, "triton_timeout_s": min(settings.triton_timeout_s, ROLLBACK_REQUEST_S)}
     try:
-        load_and_check(settings.model_copy(update=hasty), release, load_within_s=ROLLBACK_REQUEST_S)
+        load_and_check(settings.model_copy(update=hasty), release, load_within_s=ROLLBACK_LOAD_S)
         grade_cutoffs(settings, release)
     except ScreeningError as error:
         problem = str(error)
