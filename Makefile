@@ -80,16 +80,16 @@ INTEGRATION := $(wildcard tests/integration/test_*.py) $(filter-out %.py %/__pyc
 .PHONY: test
 test: setup setup-training browsers ## everything CI runs: check, and the tests in both environments
 	@.venv/bin/python -m infra.local install
-	@$(MAKE) --no-print-directory --jobs --output-sync --keep-going $(INTEGRATION) test-without-parts
+	@$(MAKE) --no-print-directory --jobs --output-sync --keep-going $(INTEGRATION) test-training test-aside
 
 .PHONY: $(INTEGRATION)
 $(INTEGRATION): setup
 	@.venv/bin/pytest $@ $(PYTEST_ARGS)
 
-# These only compute: the tests with parts have time limits and go first.
-.PHONY: test-without-parts
-test-without-parts:
-	@nice -n 5 $(MAKE) --no-print-directory check test-training test-unit
+# What computes and is over soon goes behind the tests with time limits and the longest ones.
+.PHONY: test-aside
+test-aside:
+	@nice -n 5 $(MAKE) --no-print-directory check test-unit
 
 .PHONY: test-unit
 test-unit: setup ## the tests of the nightly run that need no service
