@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from screening.edges import paths
@@ -26,6 +28,7 @@ from screening.review.standing import (
     Standing,
     evidence_to_give,
     has_answered,
+    is_done,
     own_current,
     readers_of,
     standing_of,
@@ -34,6 +37,7 @@ from screening.review.standing import (
 from screening.stages.review_rules import SiteReviewRules
 from screening.taxonomy import Taxonomy
 
+HEAD_FOR_S = 10.0
 WITHDRAWALS_LISTED_EVERY_S = 10.0
 """A withdrawal that was made elsewhere takes a person's photos from the pages after that, or twice as long."""
 ANSWER, HISTOPATHOLOGY = "answer", "histopathology"
@@ -71,6 +75,7 @@ class Desk:
         self._drafts: set[tuple[str, str]] = set()
         self._standings: dict[str, tuple[Sequence[Decision], int, Standing]] = {}
         self._visible: tuple[Queue, People, Queue] | None = None
+        self._head: tuple[Queue, float, int] = Queue(), 0.0, 0
 
     def queue(self) -> Queue:
         """The queue without the photos of people who took back their consent."""
@@ -134,7 +139,9 @@ class Desk:
     def _matching(self, filters: Filters, user: User) -> Iterator[QueueEntry]:
         """Entries that match all but what only someone who knows the model's answer may ask."""
         said = self.decisions.by_photo()
-        for entry in self.queue().entries:
+        queue = self.queue()
+        done = self._done_at_the_head(queue, said) if filters.state in (TO_READ, Standing.OPEN) else 0
+        for entry in islice(queue.entries, done, None):
             if (
                 (not filters.programme or entry.programme == filters.programme)
                 and (filters.since is None or entry.night >= filters.since)
@@ -142,6 +149,22 @@ class Desk:
                 and self._is_in(filters.state, entry, said.get(entry.photo_id, ()), user.name)
             ):
                 yield entry
+
+    def _done_at_the_head(self, queue: Queue, said: Mapping[str, Sequence[Decision]]) -> int:
+        """How many entries from the first on want nobody's answer: they grow by thousands, and are not looked at each time.
+
+        An answer that reopens one of them is seen after ``HEAD_FOR_S``.
+        """
+        known, since, done = self._head
+        now = time.monotonic()
+        if known is not queue or now - since >= HEAD_FOR_S:
+            since, done = now, 0
+        for entry in islice(queue.entries, done, None):
+            if not is_done(self.standing(entry, said.get(entry.photo_id, ()))):
+                break
+            done += 1
+        self._head = queue, since, done
+        return done
 
     def _is_in(self, state: str, entry: QueueEntry, decisions: Sequence[Decision], reader: str) -> bool:
         """Whether a photo is in one of ``filters.STATES`` for this reader."""

@@ -66,6 +66,11 @@ def evidence_to_give(standing: Standing) -> str:
     return "adjudication" if standing in _FOR_ADJUDICATORS else "reading"
 
 
+def is_done(standing: Standing) -> bool:
+    """Whether nobody's answer is wanted."""
+    return standing not in (*_FOR_READERS, *_FOR_ADJUDICATORS)
+
+
 def waits_for(standing: Standing, decisions: Sequence[Decision], reader: str) -> bool:
     """Whether this person's answer is wanted: nobody reads a photo twice or adjudicates what they said themselves."""
     if standing in _FOR_READERS:

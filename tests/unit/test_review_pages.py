@@ -18,8 +18,10 @@ from screening.edges.folder_store import FolderStore
 from screening.edges.tables import write_table
 from screening.errors import StoreUnavailableError
 from screening.review import access
+from screening.review import desk as review_desk
 from screening.review.access import Role, User
 from screening.review.desk import ANSWER
+from screening.review.filters import Filters
 from tests.unit.made_up_night import NIGHT, Upload
 from tests.unit.made_up_review import OPEN_PROGRAMME, decide, make_desk, person, publish, token_of
 
@@ -751,3 +753,40 @@ def test_a_store_that_does_not_answer_gives_a_page_that_says_so(tmp_path):
     answer = person(make_desk(Silent(tmp_path)), "dr-lee").get("/queue")
     assert answer.status_code == 503
     assert "Try again" in answer.text
+
+
+# ---- a queue of which much is done -----------------------------------------------------------------------------------
+
+
+def test_what_is_done_at_the_head_of_the_queue_is_not_looked_at_for_each_reader(store, desk, monkeypatch):
+    photos = publish(store, *(Upload(f"mole-{n}.jpg", patient=f"p{n}") for n in range(6)))
+    in_order = [entry.photo_id for entry in desk.queue().entries]
+    assert set(in_order) == set(photos)
+    lee = User("dr-lee", Role.READER)
+    for photo in in_order[:4]:
+        decide(person(desk, "dr-lee"), photo)
+    assert desk.next_photo(Filters(), lee).photo_id == in_order[4]
+    looked_at = []
+    standing = desk.standing
+
+    def watched(entry, *more):
+        looked_at.append(entry.photo_id)
+        return standing(entry, *more)
+
+    monkeypatch.setattr(desk, "standing", watched)
+    assert desk.next_photo(Filters(), lee).photo_id == in_order[4]
+    assert not set(looked_at) & set(in_order[:4])
+    monkeypatch.setattr(review_desk, "HEAD_FOR_S", 0.0)
+    assert desk.next_photo(Filters(), lee).photo_id == in_order[4]
+    assert set(looked_at) >= set(in_order[:4])
+
+
+def test_a_photo_that_was_done_and_is_open_again_is_read_again(store, desk, monkeypatch):
+    monkeypatch.setattr(review_desk, "HEAD_FOR_S", 0.0)
+    publish(store, MOLE, SPOT)
+    first, second = (entry.photo_id for entry in desk.queue().entries)
+    decide(person(desk, "dr-lee"), first, "melanoma")
+    mora = User("dr-mora", Role.READER)
+    assert desk.next_photo(Filters(), mora).photo_id == second
+    decide(person(desk, "dr-ray"), first, "nevus")  # they disagree: somebody else must decide
+    assert desk.next_photo(Filters(), mora).photo_id == first
