@@ -18,12 +18,21 @@ def loaded_models(url: str, timeout_s: float) -> frozenset[str]:
     """
     client = triton_grpc.InferenceServerClient(url)
     try:
-        models = client.get_model_repository_index(client_timeout=timeout_s).models
-        return frozenset(model.name for model in models if model.state == "READY")
+        return ready_models(client, timeout_s)
     except InferenceServerException as error:
         raise ModelServerUnavailableError(f"{url}: its models cannot be listed: {error.message()}") from error
     finally:
         client.close()
+
+
+def ready_models(client: triton_grpc.InferenceServerClient, timeout_s: float) -> frozenset[str]:
+    """As ``loaded_models``, of a client at hand.
+
+    Raises:
+        InferenceServerException: the server does not answer.
+    """
+    models = client.get_model_repository_index(client_timeout=timeout_s).models
+    return frozenset(model.name for model in models if model.state == "READY")
 
 
 def unload_models(url: str, models: Iterable[str], timeout_s: float) -> None:

@@ -23,6 +23,7 @@ import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
 from screening.edges import backoff
+from screening.edges.model_control import ready_models
 from screening.edges.release import Release
 from screening.errors import AccessError, ContractError, MissingError, ModelServerUnavailableError, ScreeningError
 
@@ -176,7 +177,11 @@ class ModelServer:
             ModelServerUnavailableError: it does not answer.
         """
         until = None if within_s is None else time.monotonic() + within_s
+        # Triton would look through the files of a model that it has loaded, which takes seconds while it is busy.
+        loaded = self._loaded()
         for model in (*(member.name for member in self._release.members), self._release.model):
+            if model in loaded:
+                continue
             try:
                 left_s = 4 * self._timeout_s if until is None else max(until - time.monotonic(), 0.001)
                 self._client().load_model(model, client_timeout=left_s)
@@ -184,6 +189,12 @@ class ModelServer:
                 if _status(error) in _REFUSED or (_status(error) in _PASSING and _NOT_ALLOWED not in error.message()):
                     raise self._translated(error, f"{model} was not loaded") from error
                 raise MissingError(f"{self._name}: {model} cannot be loaded: {error.message()}") from error
+
+    def _loaded(self) -> frozenset[str]:
+        try:
+            return ready_models(self._client(), self._timeout_s)
+        except InferenceServerException as error:
+            raise self._translated(error, "its models were not listed") from error
 
     def canary(self, heal: bool = False) -> None:
         """Ask for one picture of our own, since Triton calls a model ready whose process has died.
