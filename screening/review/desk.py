@@ -38,6 +38,7 @@ from screening.stages.review_rules import SiteReviewRules
 from screening.taxonomy import Taxonomy
 
 HEAD_FOR_S = 10.0
+"""A photo at the head of the queue that was done and is reopened waits so long for its reader; our own choice."""
 WITHDRAWALS_LISTED_EVERY_S = 10.0
 """A withdrawal that was made elsewhere takes a person's photos from the pages after that, or twice as long."""
 ANSWER, HISTOPATHOLOGY = "answer", "histopathology"

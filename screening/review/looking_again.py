@@ -42,7 +42,11 @@ class LookingAgain:
                 if self._age_s() >= self.every_s:  # else somebody looked while this one waited
                     self._look_now()
         elif self._looking.acquire(blocking=False):
-            threading.Thread(target=self._look_aside, name="look-again", daemon=True).start()
+            try:
+                threading.Thread(target=self._look_aside, name="look-again", daemon=True).start()
+            except RuntimeError as error:  # no more threads: another time, and nobody may wait for the lock for ever
+                self._looking.release()
+                log.warning("review: %s", error)
 
     def _look_aside(self) -> None:
         try:

@@ -82,6 +82,21 @@ def test_who_comes_after_a_pause_waits(looker):
     assert looking._age_s() < looking.every_s
 
 
+def test_a_thread_that_cannot_be_started_is_no_lock_that_stays(looker, monkeypatch):
+    def no_more_threads(thread):
+        raise RuntimeError("can't start new thread")
+
+    looking = LookingAgain(looker.look, 60)
+    looking.if_it_is_time()
+    made_old(looking, 1.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more_threads)
+        looking.if_it_is_time()
+    made_old(looking, TOO_OLD)
+    looking.if_it_is_time()
+    assert looker.looks == 2
+
+
 def test_a_look_aside_that_fails_is_tried_again_and_told_once_all_is_too_old(looker):
     looking = LookingAgain(looker.look, 60)
     looking.if_it_is_time()
