@@ -9,7 +9,7 @@ from datetime import date
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from screening.edges.decision_log import decision_objects, read_decisions
 from screening.edges.store import Store
@@ -19,19 +19,10 @@ from tests.unit.made_up_review import publish
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
-CHROMIUM = "/usr/bin/chromium"
 DESK, TABLET, TABLET_UPRIGHT = ({"width": w, "height": h} for w, h in ((1366, 900), (1180, 820), (820, 1180)))
 NIGHT = date(2020, 2, 2)
 """No other test has this night, so this one may share the bucket that Airflow's pages read."""
 PROGRAMME = "pages-in-review"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
