@@ -27,6 +27,8 @@ define environment
 endef
 # $(call this-package,FOLDER): `screening` and `infra` of this checkout, editable.
 this-package = $(UV) pip install --quiet --python $(1)/bin/python --no-deps --build-constraints requirements/build.txt --editable .
+# A command would compile 120 modules each time that it starts, where Python is told to keep no byte code (as in images).
+compile = $(1)/bin/python -m compileall -q screening infra dags plugins
 
 .PHONY: help
 help: ## list the targets
@@ -34,6 +36,7 @@ help: ## list the targets
 
 .PHONY: setup
 setup: $(PIPELINE) $(TRITON) ## environments of the nightly run (.venv) and of Triton (.venv-triton)
+	@$(call compile,.venv)
 
 .PHONY: setup-training
 setup-training: $(TRAINING) ## environment with torch (.venv-training)

@@ -9,6 +9,9 @@ import numpy as np
 
 OPACITY = 0.45
 """Of the brightest place: the skin below must stay to be seen."""
+_COMMON_CELLS = 168
+"""Side of the map in which those of the members are added up: a multiple of 6, 7 and 8 cells, so that nothing of theirs is
+lost, and a quarter of the pixels of the photo."""
 
 
 def enlarge_map(cells: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -41,12 +44,12 @@ def draw_heat_map(photo: np.ndarray, maps: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         Shape (height, width, 3), uint8, RGB: blue nothing, red the most.
     """
-    height, width = photo.shape[:2]
-    heat = np.zeros((height, width), np.float32)
+    common = np.zeros((_COMMON_CELLS, _COMMON_CELLS), np.float32)
     for of_member in maps:
         speaks_for = np.maximum(of_member.astype(np.float32), 0.0)
-        # The photo was squeezed into a square for the networks, so the map is stretched back with it.
-        heat += enlarge_map(speaks_for / max(float(speaks_for.max()), 1e-6), height, width) / len(maps)
+        common += enlarge_map(speaks_for / max(float(speaks_for.max()), 1e-6), *common.shape) / len(maps)
+    # The photo was squeezed into a square for the networks, so the map is stretched back with it.
+    heat = enlarge_map(common, *photo.shape[:2])
     levels = cv2.convertScaleAbs(heat, alpha=255)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
     weight = heat * OPACITY

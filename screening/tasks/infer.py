@@ -14,7 +14,7 @@ from screening.edges.release import Release
 from screening.edges.tables import read_table, write_table
 from screening.errors import PhotoError
 from screening.stages.ensemble import ENSEMBLE, average_members
-from screening.stages.pixels import model_pixels
+from screening.stages.pixels import decode_working_copy, squeeze
 from screening.tasks.context import NightContext
 from screening.tasks.heat_maps import save_heat_map
 from screening.tasks.parallel import map_windowed
@@ -39,6 +39,8 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     programme_of = {str(p["photo_id"]): p["programme"] for p in reversed(prepared) if p["outcome"] is None}
     classes = context.classes(release)
     draws = context.settings.heat_maps and release.tells_heat_maps
+    # Decoded for the networks; kept until the answer says whether a heat map is drawn over it.
+    pictures: dict[str, np.ndarray] | None = {} if draws else None
     predictions: list[Row] = []
     unanswered: list[Row] = []
 
@@ -50,15 +52,16 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
         ThreadPoolExecutor(context.settings.prepare_threads, thread_name_prefix="fetch") as pool,
         context.model_server(release, with_heat_maps=draws) as server,
     ):
-        for answer in server.infer(model_inputs(run_id, programme_of, release, context, pool, leave_out)):
+        for answer in server.infer(model_inputs(run_id, programme_of, release, context, pool, leave_out, pictures)):
+            picture = pictures.pop(answer.photo_id) if pictures is not None else None
             if answer.probabilities is None:
                 text = answer.error or "no answer"
                 unanswered.append({"photo_id": answer.photo_id, "reason": "inference_error", "reason_text": text})
             else:
                 rows = _prediction_rows(answer.photo_id, answer.probabilities, answer.distances, release)
                 predictions.extend(row | {"programme": programme_of[answer.photo_id]} for row in rows)
-                if draws:
-                    save_heat_map(run_id, answer, classes, plan.grade_cutoffs, context)
+                if picture is not None:
+                    save_heat_map(run_id, answer, picture, classes, plan.grade_cutoffs, context)
         write_table(
             context.results,
             paths.staged_batch(run_id, "predictions", batch),
@@ -72,22 +75,36 @@ def infer(run_id: str, batch: int, context: NightContext) -> int:
     return batch
 
 
-def model_inputs(
+def model_inputs(  # two of them are where it puts what it does not yield
     run_id: str,
     photo_ids: Iterable[str],
     release: Release,
     context: NightContext,
     pool: ThreadPoolExecutor,
     leave_out: Callable[[str, PhotoError], None],
+    pictures: dict[str, np.ndarray] | None = None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The pixels of working copies, as the release wants them, in order; ``leave_out`` is told those that are no photo."""
+    """The pixels of working copies, as the release wants them (``model_pixels``), in order.
+
+    Args:
+        run_id: of the night.
+        photo_ids: of photos that have a working copy.
+        release: whose input it is.
+        context: settings and stores.
+        pool: in which they are fetched and decoded.
+        leave_out: is told those that are no photo.
+        pictures: takes each photo as it was decoded, before it is squeezed; the caller takes it out again.
+    """
+    side = release.input_shape[0]
 
     def fetch(photo_id: str) -> tuple[str, np.ndarray | PhotoError]:
         try:
-            copy = context.results.get(paths.working_copy(run_id, photo_id))
-            return photo_id, model_pixels(copy, release.input_shape[0])
+            picture = decode_working_copy(context.results.get(paths.working_copy(run_id, photo_id)), side)
         except PhotoError as error:
             return photo_id, error
+        if pictures is not None:
+            pictures[photo_id] = picture
+        return photo_id, squeeze(picture, side)
 
     for photo_id, pixels in map_windowed(pool, fetch, photo_ids, 2 * context.settings.triton_batch_photos):
         if isinstance(pixels, PhotoError):

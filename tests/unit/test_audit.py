@@ -108,7 +108,7 @@ def _manifest_issue(issue: str) -> Callable[[MadeUpNight], MadeUpNight]:
 
 NOT_NULL, BETWEEN = "expect_column_values_to_not_be_null", "expect_column_values_to_be_between"
 IN_SET, UNIQUE = "expect_column_values_to_be_in_set", "expect_column_values_to_be_unique"
-PAIRS, NULL = "expect_column_pair_values_to_be_in_set", "expect_column_values_to_be_null"
+NULL = "expect_column_values_to_be_null"
 AFTER = "expect_column_pair_values_a_to_be_greater_than_b"
 REGEX, ONE_VALUE = "expect_column_values_to_match_regex", "expect_column_unique_value_count_to_be_between"
 
@@ -134,12 +134,12 @@ BREAKS = (
         (_set("predictions", "release", "r0002", [0]), "predictions.release", ONE_VALUE, "found 2"),
         (_set("predictions", "weights_sha256", "abc", [0]), "predictions.weights_sha256", REGEX, "1 of 12 rows"),
         (_set("grades", "p_dangerous", 0.5), "grades.p of the grades: sum", BETWEEN, "4 of 4 rows"),
-        (_set("grades", "disease", "nevus"), "grades.grade+disease", PAIRS, "3 of 4 rows"),
+        (_set("grades", "disease", "nevus"), "grades.grade+disease: together", IN_SET, "3 of 4 rows"),
         (_set("grades", "differential", ["flu"], [0]), "grades.differential: unknown diseases", BETWEEN, "1 of 4 rows"),
         (_set("grades", "taxonomy_version", "t-old"), "grades.taxonomy_version", IN_SET, "4 of 4 rows"),
         (_set("grades", "code_revision", "other", [0]), "grades.code_revision", ONE_VALUE, "found 2"),
         (_set("referrals", "patient", "Anna Smith", [0]), "referrals.patient", REGEX, "1 of 6 rows"),
-        (_set("referrals", "action", "keep_monitoring"), "referrals.grade+action", PAIRS, "4 of 6 rows"),
+        (_set("referrals", "action", "keep_monitoring"), "referrals.grade+action: together", IN_SET, "4 of 6 rows"),
         (_set("referrals", "due_by", date(2026, 11, 19), [0]), "referrals.due_by+night", AFTER, "1 of 6 rows"),
         (_set("referrals", "lesion", None), "referrals.lesion", NOT_NULL, "3 of 3 rows"),
         (_manifest_issue("rude"), "manifest_issues.issue", IN_SET, "1 of 1 rows"),

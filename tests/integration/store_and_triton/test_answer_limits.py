@@ -6,9 +6,8 @@ import pytest
 
 from screening.edges import paths
 from screening.edges.release import load_release
-from screening.stages.pixels import decode_working_copy
+from screening.stages.pixels import MODEL_SIDE, decode_working_copy
 from screening.tasks.context import run_id_of
-from screening.tasks.heat_maps import SHORT_SIDE
 from tests.integration.nights import MODEL_REPOSITORY, NIGHT
 
 pytestmark = pytest.mark.stack
@@ -38,7 +37,7 @@ def test_every_grade_says_what_it_is_worth_and_every_photo_at_risk_has_a_heat_ma
     assert heat_maps(site) == at_risk
     for photo_id in at_risk:
         picture = site.context().results.get(paths.heat_map(run_id_of(NIGHT), photo_id))
-        assert min(decode_working_copy(picture).shape[:2]) >= SHORT_SIDE
+        assert min(decode_working_copy(picture).shape[:2]) >= MODEL_SIDE
 
 
 def test_a_site_can_do_without_heat_maps_and_choose_its_own_cutoffs(new_site, photos, tmp_path):
