@@ -608,7 +608,7 @@ SPLIT = Contract(
         Column(
             "reason",
             _TEXT,
-            "why this side",
+            "why this side; `quality`: refused for blur or distance, so never measured on",
             words=(
                 "drawn",
                 "by_time",

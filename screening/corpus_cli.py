@@ -29,6 +29,9 @@ Corpus = Annotated[Path, typer.Argument(help="A table that `screening corpus bui
 Photos = Annotated[Path | None, typer.Option(help="Folder where the table's paths start; else that of the table.")]
 WeightsDir = Annotated[Path | None, typer.Option(help="Folder of ImageNet's weights, to find photos that look alike.")]
 Work = Annotated[Path, typer.Option(help="Folder for what was measured.")]
+MeasureOnBlurred = Annotated[
+    bool, typer.Option(help="Photos refused for blur or distance may stand in validation and test, as any other.")
+]
 _WORK = Path("work/corpus")
 
 
@@ -61,7 +64,7 @@ def build(
 
 
 @app.command()
-def split(
+def split(  # noqa: PLR0913, PLR0917  # each is an option of the command
     corpus: Corpus,
     out: Annotated[Path, typer.Option(help="Table of the split; one that is there is grown, and moves no photo.")],
     method: Annotated[str, typer.Option(help="groups: 15 % test, 15 % validation; time; or as 5-fold.")] = "groups",
@@ -69,13 +72,14 @@ def split(
     photos: Photos = None,
     weights_dir: WeightsDir = None,
     work: Work = _WORK,
+    measure_on_blurred: MeasureOnBlurred = False,
 ) -> None:
     """Draw and freeze the sides of a corpus, so that no person, lesion or near-duplicate stands on two of them."""
     with _training():
         from screening.training.splits import extend_split, read_split, write_split
         from screening.training.splits.draw import draw_split
 
-    frame, features, graph = _open(corpus, photos, weights_dir, work)
+    frame, features, graph = _open(corpus, photos, weights_dir, work, measure_on_blurred=measure_on_blurred)
     if out.is_file():
         frozen, growth = extend_split(read_split(out), frame, graph.groups, method, seed)
         for line in growth.lines():
@@ -99,22 +103,30 @@ def check(
     photos: Photos = None,
     weights_dir: WeightsDir = None,
     work: Work = _WORK,
+    measure_on_blurred: MeasureOnBlurred = False,
 ) -> None:
-    """Put any split to the test: name every person, lesion and pair of alike photos on two sides; exit code 1 if any."""
+    """Put any split to the test: name who stands on two sides, and blurred or distant photos it measures on; exit code 1 if any."""
     with _training():
+        from screening.training.splits import describe_blurred, is_blurred_or_distant
         from screening.training.splits.given import read_given_split
         from screening.training.splits.leaks import describe_leak, find_leaks
 
-    frame, _, graph = _open(corpus, photos, weights_dir, work)
+    frame, _, graph = _open(corpus, photos, weights_dir, work, measure_on_blurred=measure_on_blurred)
     given = read_given_split(split_file, frame)
     leaks = find_leaks(frame, graph, given.side)
+    measured_on = (is_blurred_or_distant(frame) & given.is_measured_on).to_numpy().nonzero()[0]
     for fault in given.faults:
         _say(fault)
     for leak in leaks:
         _say(describe_leak(leak, frame, given.side))
+    for row in measured_on:
+        _say(f"measured on ({given.side.iloc[row]}) though refused: {describe_blurred(frame, row)}")
     _say_graph(graph)
-    if leaks or given.faults:
-        _say(f"{len(leaks)} leaks, {len(given.faults)} faults of the file")
+    if leaks or given.faults or len(measured_on):
+        _say(
+            f"{len(leaks)} leaks, {len(given.faults)} faults of the file, "
+            f"{len(measured_on)} photos measured on though refused for blur or distance"
+        )
         raise typer.Exit(1)
     _say("no leak")
 
@@ -144,14 +156,16 @@ def why(
 
 
 def _open(
-    file: Path, photos: Path | None, weights_dir: Path | None, work: Path
+    file: Path, photos: Path | None, weights_dir: Path | None, work: Path, *, measure_on_blurred: bool = False
 ) -> tuple[pd.DataFrame, np.ndarray | None, SimilarityGraph]:
     """The corpus, the features of its photos where weights are given, and the graph of what must stay together."""
     with _training():
         from screening.training.corpus import read_corpus_table
-        from screening.training.splits import similarity_graph
+        from screening.training.splits import similarity_graph, without_verdicts
 
     frame = read_corpus_table(file).to_pandas()
+    if measure_on_blurred:
+        frame = without_verdicts(frame)
     features = None
     if weights_dir is None:
         _say("no --weights-dir: photos that look alike are not searched for; copies are, by their perceptual hash")

@@ -290,7 +290,18 @@ class _Names:
 
 def _row(photo: CorpusPhoto, root: Path) -> dict[str, object]:
     labelled = photo.labelled
-    same = ("has_other_view_in", "captured_at_utc", "age_years", "sex", "fitzpatrick", "body_site", "licence")
+    same = (
+        "has_other_view_in",
+        "captured_at_utc",
+        "age_years",
+        "sex",
+        "fitzpatrick",
+        "body_site",
+        "licence",
+        "quality_verdict",
+        "quality_issues",
+        "quality_reason",
+    )
     row: dict[str, object] = dict.fromkeys(CORPUS.schema.names)
     return row | {
         "photo_id": photo.photo_id,

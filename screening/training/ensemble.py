@@ -25,9 +25,11 @@ from screening.training.splits import (
     check_unlearnt,
     connect_groups,
     keep_sides,
+    leave_out_blurred,
     side_drawn_once,
     split_by_time,
     split_corpus,
+    without_verdicts,
 )
 from screening.training.start_weights import start_weights
 from screening.training.tracking import track_member
@@ -67,6 +69,8 @@ def prepare_training_set(
     """
     classes = load_training_classes(recipe.classes, load_taxonomy())
     corpus = read_corpus(photos, list(recipe.sources), classes)
+    if recipe.split.measure_on_blurred:
+        corpus = without_verdicts(corpus)
     pixels = load_pixels(corpus["photo"].tolist(), work, recipe.input_side)
     side = side_drawn_once(
         work / "split.parquet",
@@ -85,10 +89,12 @@ def _draw_sides(
 ) -> pd.Series:
     features = imagenet_features(pixels, weights_dir)
     if known_by and known_by.file.is_file():
-        return keep_sides(known_by.file, corpus, features, split.method, split.seed)
-    if split.method == "time":
-        return split_by_time(corpus, connect_groups(corpus, features), 1 - split.test_share)
-    return split_corpus(corpus, features, split.seed, test_share=split.test_share)
+        side = keep_sides(known_by.file, corpus, features, split.method, split.seed)
+    elif split.method == "time":
+        side = split_by_time(corpus, connect_groups(corpus, features), 1 - split.test_share)
+    else:
+        side = split_corpus(corpus, features, split.seed, test_share=split.test_share)
+    return leave_out_blurred(corpus, side)
 
 
 def fit_ensemble(

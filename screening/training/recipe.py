@@ -234,6 +234,11 @@ class Split(RecipePart):
     test_share: float = Field(
         default=0.15, ge=0.05, le=0.5, multiple_of=0.05, description="of the photos that may leave training"
     )
+    measure_on_blurred: bool = Field(
+        default=False,
+        description="true: photos that the quality filters refuse for blur or distance may stand in validation and test; else "
+        "they train or are left out (Esteva et al. 2017)",
+    )
 
 
 class EnsembleRecipe(RecipePart):

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 
@@ -25,7 +26,15 @@ from screening.training.model_card import write_model_card
 from screening.training.networks import Member
 from screening.training.recipe import EnsembleRecipe
 from screening.training.safetensors_file import write_safetensors
-from screening.training.splits import TEST, VALIDATION, freeze_split, write_split
+from screening.training.splits import (
+    LEFT_OUT,
+    QUALITY,
+    TEST,
+    VALIDATION,
+    freeze_split,
+    is_blurred_or_distant,
+    write_split,
+)
 
 VERSION = 1
 """Of every member's folder: a member that changes gets another name, with its release's."""
@@ -132,7 +141,10 @@ def split_of(recipe: EnsembleRecipe, training_set: TrainingSet) -> pa.Table:
     corpus = training_set.corpus
     first = ~corpus["photo_id"].duplicated().to_numpy()
     rule = {"method": recipe.split.method, "seed": recipe.split.seed}
-    return freeze_split(corpus[first], training_set.side[first], training_set.group.to_numpy()[first], rule)
+    side, group = training_set.side[first], training_set.group.to_numpy()[first]
+    corpus = corpus[first]
+    reason = pd.Series("drawn", index=corpus.index).mask(is_blurred_or_distant(corpus) & (side == LEFT_OUT), QUALITY)
+    return freeze_split(corpus, side, group, rule, reason=reason)
 
 
 def member_logits(members: list[Member], pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|night|promotion|review|intake"``.
+"""The figures of docs/benchmarks.md: ``make bench BENCH_ARGS="screen|scale|filters|night|promotion|review|intake"``.
 
 Each benchmark prints ratios of things measured in one run, alternating, because the machines are noisy.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local.triton import start_triton
-from tests.benchmarks.photo_sets import phone_photos, small_photos
+from tests.benchmarks.photo_sets import long_side_512_photos, phone_photos, small_photos
 from tests.benchmarks.processes import Cost, run_measured
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,6 +41,7 @@ def main() -> int:
     benchmarks = {
         "screen": screen,
         "scale": scale,
+        "filters": filters,
         "night": night,
         "promotion": promotion,
         "review": review,
@@ -47,7 +49,9 @@ def main() -> int:
     }
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=list(benchmarks), default=["screen"])
-    parser.add_argument("--photos", type=int, help="photos (screen: 500, scale: 20000, night: 5000, intake: 50000)")
+    parser.add_argument(
+        "--photos", type=int, help="photos (screen: 500, scale: 20000, filters: 64, night: 5000, intake: 50000)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="times that each side is run")
     parser.add_argument("--entries", type=int, default=50_000, help="review: photos in the queue")
     parser.add_argument("--without-ray", action="store_true")
@@ -140,6 +144,37 @@ def scale(arguments: argparse.Namespace) -> None:
     console.print(table)
     few, many = (rows[n].cpu_s / n for n in rows)
     console.print(f"CPU per photo at {large:,} / at 1,000 (at most 1.05): {many / few:.3f}")
+
+
+def filters(arguments: argparse.Namespace) -> None:
+    """The quality filters against CleanVision's checks, both from files to findings on all cores."""
+    count = arguments.photos or 64
+    folders = {
+        "12 MP": phone_photos(arguments.scratch / f"phone-{count}", count),
+        "512 px": long_side_512_photos(arguments.scratch / f"512-px-{8 * count}", 8 * count),
+    }
+    table = Table(
+        "photos",
+        "filters, photos per second",
+        "CleanVision, photos per second",
+        "filters / CleanVision (12 MP: at least 8)",
+        title=f"quality filters, best of {arguments.rounds}, {datetime.now(UTC):%Y-%m-%d}",
+    )
+    for name, folder in folders.items():
+        photos = sum(1 for _ in folder.iterdir())
+        runs = [
+            (_seconds_of("filters_script", folder), _seconds_of("cleanvision_script", folder))
+            for _ in range(arguments.rounds)
+        ]
+        ours, theirs = (photos / min(seconds) for seconds in zip(*runs, strict=True))
+        table.add_row(f"{photos} of {name}", f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}")
+    console.print(table)
+
+
+def _seconds_of(script: str, folder: Path) -> float:
+    command = [str(BENCH_PYTHON), "-m", f"tests.benchmarks.{script}", str(folder)]
+    without_bars = {**os.environ, "TQDM_DISABLE": "1"}
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=without_bars).stdout)
 
 
 def night(arguments: argparse.Namespace) -> None:

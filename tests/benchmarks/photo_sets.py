@@ -27,6 +27,11 @@ def phone_photos(folder: Path, count: int) -> Path:
     return _photos(folder, count, PHONE)
 
 
+def long_side_512_photos(folder: Path, count: int) -> Path:
+    """JPEGs of 512 x 384 px."""
+    return _photos(folder, count, (512, 384))
+
+
 def small_photos(folder: Path, count: int) -> Path:
     """JPEGs of 400 x 300 px."""
     return _photos(folder, count, (400, 300))

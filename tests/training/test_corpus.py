@@ -321,6 +321,19 @@ def test_looking_over_fills_in_what_the_photo_tells_and_measures_it_once(tmp_pat
     assert again.equals(looked)
 
 
+def test_a_corpus_that_was_built_keeps_its_verdicts_where_it_is_trained_on(tmp_path: Path) -> None:
+    a_source(tmp_path / "north", "pad_ufes", a_clinical_photo())
+    table, _ = build_corpus(tmp_path / "north", {"pad_ufes": None}, TAXONOMY)
+    verdict = {"quality_verdict": "refused", "quality_reason": "motion_blur", "quality_issues": ["motion_blur", "dim"]}
+    write_corpus(CORPUS.table([row | verdict for row in table.to_pylist()]), tmp_path / "north/corpus.parquet")
+
+    [row] = read_corpus(tmp_path, ["north"], CLASSES).to_dict("records")
+
+    assert {name: row[name] for name in ("quality_verdict", "quality_reason")} | {
+        "quality_issues": list(row["quality_issues"])
+    } == verdict
+
+
 def test_a_photo_that_ends_early_is_named_and_the_others_stay_measured(tmp_path: Path) -> None:
     a_source(tmp_path, "pad_ufes", a_clinical_photo(file="a.jpg"), a_clinical_photo(file="b.jpg"))
     file = tmp_path / "pad_ufes/images/b.jpg"

@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from screening.cli import app
+from screening.contracts import CORPUS
 from screening.errors import MissingError
+from screening.training.corpus import read_corpus_table, write_corpus
 from tests.training.labelled_photos import a_csv, a_photo
 
 PEOPLE = 12
@@ -72,7 +74,43 @@ def test_a_leak_of_a_given_split_is_named_and_is_exit_code_1(photos: Path, tmp_p
     assert (
         "same patient pad_ufes/PAT_3: pad_ufes/images/3-0.jpg (train), pad_ufes/images/3-1.jpg (test)" in checked.output
     )
-    assert "1 leaks, 0 faults of the file" in checked.output
+    assert "1 leaks, 0 faults of the file, " in checked.output
+
+
+def test_blurred_and_distant_photos_that_a_split_measures_on_are_named_and_are_exit_code_1(
+    photos: Path, tmp_path: Path
+) -> None:
+    table = read_corpus_table(photos / "corpus.parquet")
+    blurred = {"pad_ufes/images/2-0.jpg": ["motion_blur", "some_hair"], "pad_ufes/images/4-0.jpg": ["out_of_focus"]}
+    rows = [row | {"quality_issues": blurred.get(row["photo"], [])} for row in table.to_pylist()]
+    write_corpus(CORPUS.table(rows), tmp_path / "corpus.parquet")
+    sides = [
+        {"photo": f"{person}-{number}.jpg", "side": "test" if person == 2 else "train"}
+        for person in range(PEOPLE)
+        for number in range(2)
+    ]
+    command = ("check", tmp_path / "corpus.parquet", a_csv(tmp_path / "split.csv", *sides))
+
+    checked, with_them = run(*command), run(*command, "--measure-on-blurred")
+
+    assert checked.exit_code == 1
+    assert "measured on (test) though refused: pad_ufes/images/2-0.jpg: motion_blur\n" in checked.output
+    assert "0 leaks, 0 faults of the file, 1 photos measured on though refused for blur or distance" in checked.output
+    assert (with_them.exit_code, "no leak" in with_them.output) == (0, True)
+
+
+def test_a_split_by_folds_judges_no_blurred_photo_unless_it_is_told_to(photos: Path, tmp_path: Path) -> None:
+    table = read_corpus_table(photos / "corpus.parquet")
+    rows = [row | {"quality_issues": ["no_skin"] if n < 3 else []} for n, row in enumerate(table.to_pylist())]
+    corpus, split = tmp_path / "corpus.parquet", tmp_path / "split.parquet"
+    write_corpus(CORPUS.table(rows), corpus)
+
+    run("split", corpus, "--method", "3-fold", "--out", split)
+    all_judged = run("split", corpus, "--method", "3-fold", "--out", tmp_path / "all.parquet", "--measure-on-blurred")
+
+    assert run("check", corpus, split).exit_code == 0
+    assert all_judged.exit_code == 0
+    assert "3 photos measured on though refused" in run("check", corpus, tmp_path / "all.parquet").output
 
 
 def test_a_split_that_is_there_is_not_drawn_anew(photos: Path, tmp_path: Path) -> None:

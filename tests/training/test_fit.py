@@ -254,7 +254,7 @@ def test_a_run_is_logged_and_a_killed_one_goes_on_in_the_same_run(tmp_path, monk
 
 def test_a_fold_leaves_out_whole_groups_and_the_validation_photos_stay_unseen():
     photos = 200
-    corpus = pd.DataFrame({"source": "one", "label": np.arange(photos) % 2})
+    corpus = pd.DataFrame({"source": "one", "label": np.arange(photos) % 2, "quality_issues": None})
     side = pd.Series(["train"] * 150 + ["validation"] * 25 + ["test"] * 25)
     group = pd.Series(np.arange(photos) // 5)
 
@@ -267,3 +267,15 @@ def test_a_fold_leaves_out_whole_groups_and_the_validation_photos_stay_unseen():
     assert sorted(left_out) == list(range(150)), "each photo is left out of one fold"
     train, judged = rows_of_member(corpus, side, group, None)
     assert (train.tolist(), judged.tolist()) == (list(range(150)), list(range(150, 175)))
+
+
+def test_a_blurred_photo_is_learnt_from_in_the_other_folds_and_judged_in_none():
+    corpus = pd.DataFrame(
+        {"source": "one", "label": np.arange(20) % 2, "quality_issues": [["out_of_focus"], *[[]] * 19]}
+    )
+    side, group = pd.Series(["train"] * 20), pd.Series(np.arange(20))
+
+    folds = [rows_of_member(corpus, side, group, Fold(number=number, of=5)) for number in range(5)]
+
+    assert sum(0 in train for train, _ in folds) == 4
+    assert not any(0 in judged for _, judged in folds)

@@ -9,26 +9,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screening.errors import ContractError, SettingsError
+from screening.taxonomy import load_taxonomy, load_training_classes
+from screening.training.ensemble import TrainingSet
+from screening.training.recipe import load_recipe
+from screening.training.release import split_of
 from screening.training.splits import (
     ReleaseSplit,
     assign_folds,
     check_every_class_is_trained,
     check_unlearnt,
     extend_split,
+    find_leaks,
     freeze_split,
     keep_sides,
+    leave_out_blurred,
     read_split,
     side_drawn_once,
     side_in_fold,
     sides_of,
     similarity_graph,
     split_by_time,
+    without_verdicts,
     write_split,
 )
+from screening.training.splits.blurred import is_blurred_or_distant
 from screening.training.splits.draw import draw_split
 from screening.training.splits.frozen import version_of
 from screening.training.splits.given import read_given_split
-from screening.training.splits.sides import leave_out_refused
 from tests.training.labelled_photos import a_csv
 
 RULE = {"method": "groups", "seed": 0}
@@ -154,9 +161,92 @@ def test_blurred_and_distant_photos_are_learnt_from_but_never_measured_on() -> N
         ],
     )
 
-    side = leave_out_refused(corpus, pd.Series(["train", "test", "validation", "test", "test"]))
+    side = leave_out_blurred(corpus, pd.Series(["train", "test", "validation", "test", "test"]))
 
     assert side.tolist() == ["train", "left_out", "left_out", "test", "test"]
+
+
+MEASURED_ON = ["validation", "test"]
+
+
+@st.composite
+def blurred_corpora(draw: st.DrawFn) -> pd.DataFrame:
+    """First photos of any people and any quality, then a sharp one of each of 40 people."""
+    issues = st.sampled_from([None, [], ["soft_focus"], ["out_of_focus", "some_hair"], ["lesion_too_small"]])
+    some = draw(st.lists(st.tuples(st.integers(0, 60), issues), min_size=1, max_size=40))
+    people = [f"p{n}" for n in [*(n for n, _ in some), *range(40)]]
+    quality = [*(found for _, found in some), *[[]] * 40]
+    return a_corpus(len(people), patient=people, lesion=people, quality_issues=quality)
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@settings(max_examples=40, deadline=None)
+@given(blurred_corpora(), st.sampled_from(["groups", "time", "3-fold"]))
+def test_however_a_split_is_drawn_blurred_photos_are_never_measured_on_and_nobody_straddles(
+    corpus: pd.DataFrame, method: str
+) -> None:
+    graph = similarity_graph(corpus)
+    split = sides_of(draw_split(corpus, None, graph, method), corpus)
+    folds = [side_in_fold(split, fold) for fold in range(3)] if method == "3-fold" else []
+
+    for side in (split["side"], *folds):
+        assert not side[is_blurred_or_distant(corpus)].isin(MEASURED_ON).any()
+        assert not find_leaks(corpus, graph, side)
+    assert is_blurred_or_distant(corpus)[split["reason"] == "quality"].all()
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@settings(max_examples=40, deadline=None)
+@given(blurred_corpora(), st.integers(1, 40))
+def test_blurred_photos_train_unless_somebody_of_their_group_is_measured_on_also_in_a_split_that_grew(
+    corpus: pd.DataFrame, start: int
+) -> None:
+    graph = similarity_graph(corpus)
+    drawn = draw_split(corpus, None, graph, "groups")
+    first = corpus.iloc[:start]
+    small = freeze_split(first, leave_out_blurred(first, pd.Series("test", first.index)), groups_of(first), RULE)
+    grown, _ = extend_split(small, corpus, graph.groups)
+
+    for split, new in ((sides_of(drawn, corpus), corpus.index), (sides_of(grown, corpus), corpus.index[start:])):
+        has_measured = split["side"].isin(MEASURED_ON).groupby(graph.groups).transform("any")
+        blurred = split[is_blurred_or_distant(corpus) & split.index.isin(new)]
+        assert (blurred["side"] == "left_out").equals(has_measured[blurred.index])
+        assert set(blurred["side"]) <= {"train", "left_out"}
+        assert set(blurred["reason"][blurred["side"] == "left_out"]) <= {"quality"}
+        assert not find_leaks(corpus, graph, split["side"])
+
+
+def test_without_verdicts_blurred_photos_are_drawn_as_any_other() -> None:
+    corpus = a_corpus(100, quality_issues=[["motion_blur"]] * 100)
+
+    with_them = draw_split(without_verdicts(corpus), None, similarity_graph(corpus), "groups").to_pandas()
+    never_judged = draw_split(a_corpus(100), None, similarity_graph(corpus), "groups").to_pandas()
+
+    assert with_them.equals(never_judged)
+    assert set(with_them["side"]) == {"train", "validation", "test"}
+
+
+def test_a_blurred_photo_trains_in_every_fold_but_its_own() -> None:
+    corpus = a_corpus(20, quality_issues=[["lesion_too_small"], *[[]] * 19])
+    split = sides_of(draw_split(corpus, None, similarity_graph(corpus), "5-fold"), corpus)
+
+    sides = [side_in_fold(split, fold)[0] for fold in range(5)]
+
+    assert sides[split["fold"][0]] == "left_out"
+    assert sorted(sides) == ["left_out", "train", "train", "train", "train"]
+
+
+def test_a_release_says_which_photos_its_split_left_out_for_their_quality() -> None:
+    corpus = a_corpus(4, quality_issues=[["motion_blur"], ["motion_blur"], [], []])
+    side = pd.Series(["left_out", "train", "test", "left_out"])
+    recipe = load_recipe("first_ensemble")
+    classes = load_training_classes(recipe.classes, load_taxonomy())
+    photos = TrainingSet(corpus, side, np.empty((4, 0)), classes, pd.Series(range(4)))
+
+    split = split_of(recipe, photos)
+
+    assert split["side"].to_pylist() == side.tolist()
+    assert split["reason"].to_pylist() == ["quality", "drawn", "drawn", "drawn"]
 
 
 def test_a_frozen_split_survives_being_written(tmp_path: Path) -> None:
@@ -228,8 +318,10 @@ def test_what_may_be_seen_elsewhere_and_what_is_blurred_is_never_new_in_the_test
     blurred = a_corpus(photos, quality_issues=[["out_of_focus"]] * photos)
     first = frozen(a_corpus(1), "train")
 
-    for corpus, sides in ((doubtful, {"train"}), (blurred, {"train", "left_out"})):
-        assert set(extend_split(first, corpus, np.arange(photos))[0]["side"].to_pylist()) == sides
+    for corpus, reason in ((doubtful, "may_be_seen_elsewhere"), (blurred, "quality")):
+        split = extend_split(first, corpus, np.arange(photos))[0].to_pandas()
+        assert set(split["side"]) == {"train"}
+        assert set(split["reason"][1:]) == {reason}
 
 
 def test_a_photo_that_is_withdrawn_leaves_the_split_and_is_named() -> None:
@@ -328,13 +420,18 @@ def test_a_drawn_split_says_why_each_photo_has_its_side() -> None:
         100,
         has_other_view_in=["south" if n < 10 else "" for n in range(100)],
         quality_issues=[["motion_blur"] if n % 2 else [] for n in range(100)],
+        patient=[f"patient-{n // 2}" if n < 80 else f"patient-{n}" for n in range(100)],
     )
 
     split = draw_split(corpus, np.eye(100), similarity_graph(corpus), "groups").to_pandas()
 
     assert set(split["reason"][:10]) == {"may_be_seen_elsewhere"}
-    assert (split["side"] == "left_out").equals(split["reason"] == "quality")
-    assert set(split.loc[split["side"] == "left_out"].index % 2) == {1}
+    assert set(split["reason"][81::2]) == {"quality"}
+    assert set(split["side"][81::2]) == {"train"}, "of people whose photos are all blurred"
+    left_out = split[split["side"] == "left_out"]
+    assert set(left_out["reason"]) == {"quality"}
+    assert set(left_out.index % 2) == {1}
+    assert left_out.index.max() < 80
 
 
 def test_photos_seen_elsewhere_need_features_to_find_their_counterparts() -> None:
@@ -358,6 +455,7 @@ def test_a_split_of_somebody_else_is_read_by_path_id_or_file_name(tmp_path: Path
     given_split = read_given_split(file, corpus)
 
     assert given_split.side.tolist() == ["train", "validation", "test", "left_out"]
+    assert given_split.is_measured_on.tolist() == [False, True, True, False]
     assert given_split.faults == [
         "9.jpg: not in the corpus, or the name of several of its photos",
         "0.jpg: stands on two sides, train and test",

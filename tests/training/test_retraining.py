@@ -389,6 +389,30 @@ def test_test_photos_of_somebody_who_turns_out_to_be_trained_on_are_no_longer_te
     assert after.loc[frame.loc[trained, "photo_id"], "side"] == "train"
 
 
+def test_blurred_photos_of_the_champions_test_are_no_longer_measured_on_unless_the_recipe_wants_it(begin, tmp_path):
+    run = begin(tmp_path)
+    frame = pd.read_parquet(run.snapshot)
+    side = frame["photo_id"].map(read_split(SPLIT).to_pandas().set_index("photo_id")["side"])
+    blurred = frame.loc[[frame.index[side == name][0] for name in ("test", "validation", "train")], "photo_id"]
+    issues = [["out_of_focus"] if photo in set(blurred) else None for photo in frame["photo_id"]]
+    frame = frame.assign(quality_issues=issues)
+    write_corpus(pa.Table.from_pandas(frame, schema=CORPUS.schema, preserve_index=False), run.snapshot)
+
+    found = check_leaks(run, SPLIT, NO_WEIGHTS)
+    split_photos(run, SPLIT, NO_WEIGHTS)
+    after = read_split(run.split).to_pandas().set_index("photo_id").loc[blurred]
+    split = run.order().recipe.split.model_copy(update={"measure_on_blurred": True})
+    recipe = run.order().recipe.model_copy(update={"split": split})
+    run.write_order(replace(run.order(), recipe=recipe))
+    split_photos(run, SPLIT, NO_WEIGHTS)
+
+    assert any(line.startswith("2 photos in its validation and test are blurred or distant") for line in found.lines)
+    assert after["side"].tolist() == ["left_out", "left_out", "train"]
+    assert after["reason"].tolist() == ["quality", "quality", "drawn"]
+    as_before = read_split(run.split).to_pandas().set_index("photo_id").loc[blurred, "side"]
+    assert as_before.tolist() == ["test", "validation", "train"]
+
+
 def test_photos_that_were_trained_on_left_and_came_back_are_never_tested_on(begin, tmp_path):
     run = begin(tmp_path)
     before = read_corpus_table(run.snapshot)

@@ -27,6 +27,7 @@ def a_corpus(photos: int, **columns: object) -> pd.DataFrame:
         "patient": [f"patient-{n}" for n in range(photos)],
         "lesion": [f"lesion-{n}" for n in range(photos)],
         "has_other_view_in": "",
+        "quality_issues": None,
     }
     return pd.DataFrame(defaults | columns, index=range(photos))
 

@@ -33,6 +33,9 @@ def _photo(folder: Path, row: dict[str, object]) -> LabelledPhoto:
         "skin_group",
         "body_site",
         "licence",
+        "quality_verdict",
+        "quality_issues",
+        "quality_reason",
     )
     return LabelledPhoto(
         file=folder / str(row["photo"]),

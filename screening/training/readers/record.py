@@ -40,6 +40,9 @@ class LabelledPhoto:
     skin_group: str | None = None
     body_site: str | None = None
     licence: str | None = None
+    quality_verdict: str | None = None
+    quality_issues: list[str] | None = None
+    quality_reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from screening.contracts import GRADES, SPLIT, Side
+from screening.contracts import GRADES, SPLIT
 from screening.errors import ContractError, MissingError
 from screening.stages.pixels import MODEL_SIDE
 from screening.taxonomy import TrainingClasses, load_taxonomy, load_training_classes
@@ -24,6 +24,8 @@ from screening.training.prediction_sets import photos_needed
 from screening.training.retraining.run_folder import RunFolder
 from screening.training.retraining.snapshot import working_copies
 from screening.training.splits import (
+    LEFT_OUT,
+    QUALITY,
     TEST,
     TRAIN,
     VALIDATION,
@@ -31,9 +33,11 @@ from screening.training.splits import (
     check_no_leak,
     extend_split,
     find_leaks,
+    leave_out_blurred,
     read_split,
     sides_of,
     similarity_graph,
+    without_verdicts,
     write_split,
 )
 from screening.training.splits.draw import draw_split
@@ -67,9 +71,13 @@ def check_leaks(run: RunFolder, earlier: Path, weights_dir: Path) -> Checked:
     leaks = []
     if earlier.is_file():
         known = read_split(earlier).to_pandas().set_index("photo_id")["side"]
-        side = frame["photo_id"].map(known).fillna(str(Side.LEFT_OUT))
+        side = frame["photo_id"].map(known).fillna(LEFT_OUT)
         leaks = find_leaks(frame, graph, side)
         lines.append(f"{len(leaks)} leaks in the champion's split; their photos are no longer tested on")
+        blurred = int((leave_out_blurred(frame, side) != side).sum())
+        lines.append(
+            f"{blurred} photos in its validation and test are blurred or distant; they are no longer measured on"
+        )
     else:
         lines.append("the champion has no split of its own: sides are drawn anew, and it may know photos of the test")
     said = [
@@ -83,9 +91,10 @@ def check_leaks(run: RunFolder, earlier: Path, weights_dir: Path) -> Checked:
 
 
 def split_photos(run: RunFolder, earlier: Path, weights_dir: Path) -> list[str]:
-    """Give every photo its side: a known one keeps it, unless it turned out to belong to people of another side.
+    """Give every photo its side: a known one keeps it, or is left out.
 
-    The table also keeps the photos that were known once and are not in the corpus now: a member that starts from the
+    It is left out of validation and test when it turns out to belong to people of another side, or is blurred or distant. The
+    table also keeps the photos that were known once and are not in the corpus now: a member that starts from the
     champion has learnt from them, so that they may never be tested on.
 
     Returns:
@@ -108,8 +117,9 @@ def split_photos(run: RunFolder, earlier: Path, weights_dir: Path) -> list[str]:
         split = draw_split(frame, features, graph, order.recipe.split.method, order.recipe.split.seed)
         known, lines = None, [f"drawn anew: {split.num_rows} photos"]
     rows = split.to_pandas().set_index("photo_id").loc[frame["photo_id"]].reset_index()
+    rows.loc[leave_out_blurred(frame, rows["side"]) != rows["side"], ["side", "reason"]] = [LEFT_OUT, QUALITY]
     leaves = _stands_with_another_side(rows["side"], groups)
-    rows.loc[leaves, ["side", "reason"]] = [str(Side.LEFT_OUT), JOINS_TWO_SIDES]
+    rows.loc[leaves, ["side", "reason"]] = [LEFT_OUT, JOINS_TWO_SIDES]
     lines.append(f"left out, since people or pictures turned out to be on two sides: {int(leaves.sum())} photos")
     check_no_leak(frame, groups, rows["side"])
     write_split(_with_gone(rows, known), run.split)
@@ -156,7 +166,8 @@ def _check_every_grade_is_validated(corpus: pd.DataFrame, side: pd.Series, class
 
 
 def _frame(run: RunFolder) -> pd.DataFrame:
-    return corpus_frame(read_corpus_table(run.snapshot), run.photos)
+    frame = corpus_frame(read_corpus_table(run.snapshot), run.photos)
+    return without_verdicts(frame) if run.order().recipe.split.measure_on_blurred else frame
 
 
 def _pixels(run: RunFolder, frame: pd.DataFrame, side: int) -> np.ndarray:
@@ -177,10 +188,10 @@ def _stands_with_another_side(side: pd.Series, groups: np.ndarray) -> np.ndarray
 
     Training keeps its photos, since the champion has learnt from them; what resembles them tells nothing as a test.
     """
-    order = {TRAIN: 0, TEST: 1, VALIDATION: 2, str(Side.LEFT_OUT): 3}
+    order = {TRAIN: 0, TEST: 1, VALIDATION: 2, LEFT_OUT: 3}
     place = side.map(order)
     first = place.groupby(groups).transform("min")
-    return ((place > first) & (place < order[str(Side.LEFT_OUT)])).to_numpy()
+    return ((place > first) & (place < order[LEFT_OUT])).to_numpy()
 
 
 def _with_gone(rows: pd.DataFrame, known: pa.Table | None) -> pa.Table:

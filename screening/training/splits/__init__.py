@@ -1,5 +1,12 @@
 """Splits of a corpus: which photos must stay together, how sides are drawn, frozen and checked for leaks."""
 
+from screening.training.splits.blurred import (
+    QUALITY,
+    describe_blurred,
+    is_blurred_or_distant,
+    leave_out_blurred,
+    without_verdicts,
+)
 from screening.training.splits.earlier import ReleaseSplit, check_unlearnt, keep_sides
 from screening.training.splits.folds import assign_folds, side_in_fold
 from screening.training.splits.frozen import (
@@ -21,19 +28,21 @@ from screening.training.splits.graph import (
 )
 from screening.training.splits.leaks import Leak, check_no_leak, find_leaks
 from screening.training.splits.sides import (
+    LEFT_OUT,
     TEST,
     TRAIN,
     VALIDATION,
     check_every_class_is_trained,
     kept_in_training,
-    leave_out_refused,
     split_by_time,
     split_corpus,
 )
 
 __all__ = [
     "COUNTERPARTS",
+    "LEFT_OUT",
     "NEAR_DUPLICATE_COSINE",
+    "QUALITY",
     "TEST",
     "TRAIN",
     "VALIDATION",
@@ -47,12 +56,14 @@ __all__ = [
     "check_no_leak",
     "check_unlearnt",
     "connect_groups",
+    "describe_blurred",
     "extend_split",
     "find_leaks",
     "freeze_split",
+    "is_blurred_or_distant",
     "keep_sides",
     "kept_in_training",
-    "leave_out_refused",
+    "leave_out_blurred",
     "read_split",
     "side_drawn_once",
     "side_in_fold",
@@ -60,5 +71,6 @@ __all__ = [
     "similarity_graph",
     "split_by_time",
     "split_corpus",
+    "without_verdicts",
     "write_split",
 ]

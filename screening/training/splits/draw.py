@@ -1,4 +1,4 @@
-"""Draw a split of a corpus table by one of the methods, leave out what the quality filters refused, and freeze it."""
+"""Draw a split of a corpus table by one of the methods, keep blurred and distant photos out of validation and test, and freeze it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import pandas as pd
 import pyarrow as pa
 
 from screening.errors import SettingsError
+from screening.training.splits.blurred import (
+    QUALITY,
+    is_blurred_or_distant,
+    is_blurred_with_its_group,
+    leave_out_blurred,
+)
 from screening.training.splits.folds import assign_folds
 from screening.training.splits.frozen import freeze_split
 from screening.training.splits.graph import SimilarityGraph
-from screening.training.splits.sides import (
-    LEFT_OUT,
-    TRAIN,
-    kept_in_training,
-    leave_out_refused,
-    split_by_time,
-    split_corpus,
-)
+from screening.training.splits.sides import LEFT_OUT, TRAIN, kept_in_training, split_by_time, split_corpus
 
 
 def draw_split(
@@ -48,6 +47,7 @@ def draw_split(
     rule: dict[str, object] = {"method": method, "seed": seed}
     if method == "groups":
         drawn = split_corpus(corpus, features, seed, groups)
+        reason[is_blurred_with_its_group(corpus, groups)] = QUALITY
         reason[np.isin(groups, groups[kept_in_training(corpus, features)])] = "may_be_seen_elsewhere"
     elif method == "time":
         drawn = split_by_time(corpus, groups)
@@ -56,9 +56,11 @@ def draw_split(
     elif folds := re.fullmatch(r"(\d+)-fold", method):
         fold = assign_folds(corpus, groups, int(folds[1]), seed)
         drawn = pd.Series(TRAIN, index=corpus.index)
+        reason[is_blurred_or_distant(corpus)] = QUALITY
     else:
         raise SettingsError(f"split by {method!r}; expected groups, time, or a number of folds as 5-fold")
-    side = leave_out_refused(corpus, drawn)
-    reason[side != drawn] = "quality"
+    side = leave_out_blurred(corpus, drawn)
+    reason[side != drawn] = QUALITY
     joins = {str(evidence): count for evidence, count in graph.counts().items()}
-    return freeze_split(corpus, side, groups, rule | {"joins": joins}, reason=reason, fold=fold)
+    rule |= {"joins": joins, "blurred_or_distant": int(is_blurred_or_distant(corpus).sum())}
+    return freeze_split(corpus, side, groups, rule, reason=reason, fold=fold)

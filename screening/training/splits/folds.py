@@ -10,6 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from screening.contracts import Side
 from screening.errors import ContractError
+from screening.training.splits.blurred import QUALITY
 from screening.training.splits.sides import strata_of
 
 
@@ -50,8 +51,10 @@ def assign_folds(corpus: pd.DataFrame, groups: np.ndarray, folds: int, seed: int
 def side_in_fold(split: pd.DataFrame, fold: int) -> pd.Series:
     """Sides while one fold is kept out: it validates, the other folds train, what is in no fold stays.
 
+    Photos of the fold that were refused for blur or distance are left out meanwhile.
+
     Args:
-        split: columns ``side`` and ``fold``, as ``sides_of`` gives them.
+        split: columns ``side``, ``fold`` and ``reason``, as ``sides_of`` gives them.
         fold: the one that is kept out.
 
     Raises:
@@ -61,4 +64,6 @@ def side_in_fold(split: pd.DataFrame, fold: int) -> pd.Series:
         raise ContractError(
             f"the split has no fold {fold}; it has {sorted({int(number) for number in split['fold'].dropna()})}"
         )
-    return split["side"].where(~((split["fold"] == fold) & (split["side"] == str(Side.TRAIN))), str(Side.VALIDATION))
+    kept_out = (split["fold"] == fold) & (split["side"] == str(Side.TRAIN))
+    side = split["side"].mask(kept_out, str(Side.VALIDATION))
+    return side.mask(kept_out & (split["reason"] == QUALITY), str(Side.LEFT_OUT))

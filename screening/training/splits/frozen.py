@@ -21,7 +21,7 @@ from screening.contracts import SPLIT, Side, check_table
 from screening.edges.folder_store import FolderStore
 from screening.edges.tables import read_table, write_table
 from screening.errors import ContractError
-from screening.training.splits.sides import leave_out_refused
+from screening.training.splits.blurred import MEASURED_ON, QUALITY, is_blurred_or_distant
 
 _DIGEST_CHARACTERS = 12
 _KEPT_OUT_SHARE = 0.15  # of new groups, for test and for validation each: as ``split_corpus``
@@ -123,37 +123,42 @@ def extend_split(
     if method != "groups":
         raise ContractError(f"a split by {method} cannot grow; draw that of the grown corpus into another file")
     may_be_elsewhere = (corpus["has_other_view_in"] != "").to_numpy()
+    blurred = is_blurred_or_distant(corpus)
     given = [earlier.get(photo_id, ("", "")) for photo_id in ids]
     for rows in pd.Series(range(len(ids))).groupby(groups).indices.values():
-        new = _side_of_group([ids[i] for i in rows], earlier, seed, is_doubtful=bool(may_be_elsewhere[rows].any()))
+        trains = "may_be_seen_elsewhere" if may_be_elsewhere[rows].any() else QUALITY if blurred[rows].all() else None
+        new = _side_of_group([ids[i] for i in rows], earlier, seed, trains)
         for i in rows:
             given[i] = earlier.get(ids[i], new)
-    side = pd.Series([side for side, _ in given], index=corpus.index)
-    fit = leave_out_refused(corpus, side)
     for i in fresh:
-        if fit.iloc[i] != side.iloc[i]:
-            given[i] = str(Side.LEFT_OUT), "quality"
+        if blurred[i] and given[i][0] in MEASURED_ON:
+            given[i] = str(Side.LEFT_OUT), QUALITY
     growth = Growth(
         added={str(name): [ids[i] for i in fresh if given[i][0] == name] for name in Side},
         gone=gone,
         between=[ids[i] for i in fresh if given[i][1] == "joins_two_sides"],
     )
     sides, reasons = (pd.Series(words, index=corpus.index) for words in zip(*given, strict=True))
-    rule = {"method": method, "grown_from": frozen["split"][0].as_py(), "seed": seed}
+    rule = {
+        "method": method,
+        "grown_from": frozen["split"][0].as_py(),
+        "seed": seed,
+        "blurred_or_distant": int(blurred.sum()),
+    }
     return freeze_split(corpus, sides, groups, rule, reason=reasons), growth
 
 
 def _side_of_group(
-    photo_ids: list[str], earlier: Mapping[str, tuple[str, str]], seed: int, *, is_doubtful: bool
+    photo_ids: list[str], earlier: Mapping[str, tuple[str, str]], seed: int, trains: str | None
 ) -> tuple[str, str]:
-    """Side and reason of the new photos of a group."""
+    """Side and reason of the new photos of a group; ``trains``: why it must train if it is new altogether, if it must."""
     known = {earlier[photo_id][0] for photo_id in photo_ids if photo_id in earlier} - {str(Side.LEFT_OUT)}
     if len(known) > 1:
         return str(Side.LEFT_OUT), "joins_two_sides"
     if known:
         return known.pop(), "joins_earlier"
-    if is_doubtful:
-        return str(Side.TRAIN), "may_be_seen_elsewhere"
+    if trains:
+        return str(Side.TRAIN), trains
     return _draw(min(photo_ids), seed), "drawn"
 
 

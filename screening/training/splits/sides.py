@@ -10,16 +10,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from screening.contracts import Side
 from screening.errors import ContractError
+from screening.training.splits.blurred import is_blurred_with_its_group
 from screening.training.splits.graph import class_or_disease, connect_groups, nearest_counterparts
 from screening.training.splits.leaks import check_no_leak
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = map(str, Side)
-BLUR_OR_DISTANCE = frozenset({"nothing_visible", "no_skin", "out_of_focus", "motion_blur", "lesion_too_small"})
-"""Refusals that keep a photo out of validation and test (Esteva et al. 2017: blurred and far-away ones).
-
-Too few pixels, light and hair are not among them: published photos were shrunk by others than who took them.
-"""
-
 _TWENTIETHS, _VALIDATED = 20, 3
 
 
@@ -47,8 +42,8 @@ def split_corpus(
 
     The strata are disease and source, so each side has each of them in proportion. Photos that another source may show
     under an unknown lesion id are kept in training, and so are their likeliest counterparts there: the kept-out sets lose
-    photos rather than leak. A photo whose bytes stand in an earlier row is left out; of bytes with contradictory labels
-    every row is.
+    photos rather than leak. A group of blurred and distant photos only stays there, too. A photo whose
+    bytes stand in an earlier row is left out; of bytes with contradictory labels every row is.
 
     Args:
         corpus: as ``read_corpus`` returns it.
@@ -62,7 +57,7 @@ def split_corpus(
     """
     if groups is None:
         groups = connect_groups(corpus, features)
-    fixed = np.isin(groups, groups[kept_in_training(corpus, features)])
+    fixed = np.isin(groups, groups[kept_in_training(corpus, features)]) | is_blurred_with_its_group(corpus, groups)
     side = pd.Series(TRAIN, index=corpus.index)
     free = np.flatnonzero(~fixed)
     strata = strata_of(corpus)
@@ -146,12 +141,3 @@ def check_every_class_is_trained(corpus: pd.DataFrame, side: pd.Series, class_id
         raise ContractError(
             f"no training photo of {', '.join(empty)}; add a source that has some, or train without this class"
         )
-
-
-def leave_out_refused(corpus: pd.DataFrame, side: pd.Series) -> pd.Series:
-    """Take photos that were refused for blur or distance out of validation and test; in training they may stay.
-
-    They are left out and not moved to training, where they could meet others of their group that are tested.
-    """
-    is_refused = corpus["quality_issues"].map(lambda issues: issues is not None and bool(BLUR_OR_DISTANCE & {*issues}))
-    return side.where(~(is_refused & side.isin([VALIDATION, TEST])), LEFT_OUT)
