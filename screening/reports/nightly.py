@@ -432,6 +432,12 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
         "skin_ita_deg": ShownMeasure(
             "Lightness of the skin", "individual typology angle in degrees, as lit; more is lighter", False
         ),
+        "colour_cast_stops": ShownMeasure(
+            "Colour cast",
+            "stops beyond the colours of skin; more is coloured light",
+            False,
+            (Mark(flag, limits.flag_colour_cast),),
+        ),
         "clipped_dark_fraction": ShownMeasure("Black pixels", "share of the photo", True),
         "clipped_bright_fraction": ShownMeasure(
             "White pixels",

@@ -28,7 +28,21 @@ NEAR_SHOWN = (1.0, 0.75, 0.5)
 LEAST_AREA, LEAST_MARGIN = 0.02, 0.04
 """From this share of the frame on a lesion is near enough, with this much skin on every side (of the short side) far enough."""
 STOPS = (-6, -4, -2, 1, 2, 3)
-CASTS = {"incandescent": (1.35, 1.0, 0.5), "fluorescent": (0.9, 1.15, 0.85), "shade": (0.75, 1.0, 1.3)}
+CASTS = {
+    "incandescent": (1.35, 1.0, 0.5),
+    "fluorescent": (0.9, 1.15, 0.85),
+    "shade": (0.75, 1.0, 1.3),
+    "blue": (0.5, 0.85, 1.5),
+    "green": (0.6, 1.2, 0.6),
+    "yellow": (1.1, 1.0, 0.25),
+    "magenta": (1.2, 0.55, 1.2),
+    "strong blue": (0.25, 0.6, 1.6),
+    "strong green": (0.3, 1.3, 0.35),
+    "strong yellow": (1.1, 1.0, 0.1),
+    "strong magenta": (1.2, 0.3, 1.2),
+}
+COLOURED_LIGHTS = tuple(CASTS)[3:]
+"""Those by which colour cannot be trusted; the three before are lamps and weather that a camera did not balance."""
 
 
 @dataclass(frozen=True)

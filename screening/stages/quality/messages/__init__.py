@@ -41,6 +41,7 @@ ISSUES: tuple[Issue, ...] = (
     Issue("slight_motion", "flag"),
     Issue("dim", "flag"),
     Issue("glare", "flag"),
+    Issue("colour_cast", "flag"),
     Issue("lesion_cut_off", "flag"),
     Issue("lesion_small", "flag"),
     Issue("lesion_too_close", "flag"),
