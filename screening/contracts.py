@@ -348,6 +348,13 @@ QUALITY = Contract(
         Column("clipped_dark_fraction", pa.float32(), "share that is black", "0..1", low=0, high=1),
         Column("clipped_bright_fraction", pa.float32(), "share that is white", "0..1", low=0, high=1),
         Column("lesion_glare_fraction", pa.float32(), "share of the lesion that is white", "0..1", low=0, high=1),
+        Column(
+            "lettering_score",
+            pa.float32(),
+            "that the likeliest row of marks is print; null where no marks stand in a row, or before it was measured",
+            "log odds",
+            nullable=True,
+        ),
         Column("short_side_px", pa.int32(), "shorter side as uploaded", "px", low=1),
         Column("is_greyscale", pa.bool_(), "no pixel has a colour"),
         Column(
@@ -365,13 +372,13 @@ QUALITY = Contract(
         Column(
             "filters_version",
             _TEXT,
-            "digests of what the filters learnt: regions.onnx, blur.json, framing.json",
+            "digests of what the filters learnt: regions.onnx, blur.json, framing.json, lettering.json",
         ),
     ),
 )
 
 
-_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score", "colour_cast_stops"})
+_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score", "colour_cast_stops", "lettering_score"})
 """Of a table of quality: nights that were published before have none of them."""
 
 

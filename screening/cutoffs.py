@@ -127,6 +127,10 @@ class QualityCutoffs:
     flag_hair: float = 0.05
     """Reached by 2 % of the photos that people rated free of hair."""
 
+    flag_lettering: float = 0.5
+    """One in 900 clinical photos as published, and 99 % of what was printed into them, of people who are not held out
+    (docs/decisions/0027)."""
+
     @cached_property
     def version(self) -> str:
         """The name and a digest of all numbers: two sets of numbers never share a version."""
@@ -176,6 +180,7 @@ LINES: Mapping[str, Line] = MappingProxyType(
         "flag_dye": Line("dye_certainty", "from"),
         "refuse_hair": Line("lesion_hair_fraction", "from"),
         "flag_hair": Line("hair_fraction", "from"),
+        "flag_lettering": Line("lettering_score", "from"),
     }
 )
 """Which measure each quality cut-off is laid on; what being hit means is said in ``stages/quality/judge.py``."""

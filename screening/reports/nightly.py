@@ -446,6 +446,12 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
             (Mark(flag, limits.flag_clipped_bright), Mark(refuse, limits.refuse_clipped_bright)),
         ),
         "lesion_glare_fraction": ShownMeasure("Glare on the lesion", "share of the lesion that is white", True),
+        "lettering_score": ShownMeasure(
+            "Print in the photo",
+            "log odds of a name, date or label; more is likelier",
+            False,
+            (Mark(flag, limits.flag_lettering),),
+        ),
         "short_side_px": ShownMeasure(
             "Shorter side",
             "pixels, as uploaded",

@@ -51,6 +51,7 @@ GOOD = QualityMeasures(
     short_side_px=3000,
     is_greyscale=False,
     colour_cast_stops=-0.4,
+    lettering_score=-3.0,
 )
 
 
@@ -86,6 +87,7 @@ LIMITS = [
     ("flag_dye", "dye_certainty", "some_dye", "from"),
     ("refuse_hair", "lesion_hair_fraction", "hair_over_lesion", "from"),
     ("flag_hair", "hair_fraction", "some_hair", "from"),
+    ("flag_lettering", "lettering_score", "needs_privacy_check", "from"),
 ]
 
 
@@ -180,6 +182,7 @@ share = st.floats(0, 1)
         short_side_px=st.integers(1, 9000),
         is_greyscale=st.booleans(),
         colour_cast_stops=st.none() | st.floats(-8, 16),
+        lettering_score=st.none() | st.floats(-30, 30),
     )
 )
 def test_observing_never_refuses_and_enforcing_refuses_exactly_for_refusing_issues(measures):

@@ -16,6 +16,7 @@ from screening.stages.pixels import MODEL_SIDE, DecodedPhoto, shrink
 from screening.stages.quality.blur import blur_features, blur_probabilities
 from screening.stages.quality.colour_cast import measure_cast_stops
 from screening.stages.quality.framing import cut_score, framing_features
+from screening.stages.quality.lettering import measure_lettering
 from screening.stages.quality.regions import CELLS, around, at_size_of, find_regions
 from screening.stages.quality.skin_colour import find_skin_colour
 from screening.stages.quality.skin_tone import COLOUR_LONG_SIDE, measure_ita_deg
@@ -82,6 +83,8 @@ class QualityMeasures:
     """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
     colour_cast_stops: float | None = None
     """By how much one colour of light on that skin is beyond what skin of any tone has; negative within; None as above."""
+    lettering_score: float | None = None
+    """Log odds that the likeliest row of marks is print; None where no marks stand in a row."""
 
 
 def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
@@ -119,6 +122,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         is_greyscale=photo.is_greyscale,
         skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(tiny, bare_skin),
         colour_cast_stops=None if photo.is_greyscale else measure_cast_stops(tiny, bare_skin),
+        lettering_score=measure_lettering(view),
     )
 
 

@@ -25,6 +25,7 @@ SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
     "bright": lambda m: m.clipped_bright_fraction,
     "not skin": lambda m: -m.border_skin_fraction,
     "cast": lambda m: _WITHIN if m.colour_cast_stops is None else m.colour_cast_stops,
+    "print": lambda m: _WITHIN if m.lettering_score is None else m.lettering_score,
 }
 """One number per filter, higher = worse. The only place that names the fields of ``QualityMeasures``."""
 
@@ -38,6 +39,7 @@ ISSUES_OF: Mapping[str, frozenset[str]] = {
     "bright": frozenset({"too_bright", "glare"}),
     "not skin": frozenset({"no_skin", "little_skin"}),
     "cast": frozenset({"colour_cast"}),
+    "print": frozenset({"needs_privacy_check"}),
 }
 """The issues by which each filter speaks, refusing or flagging."""
 
