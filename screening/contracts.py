@@ -337,9 +337,24 @@ QUALITY = Contract(
             low=-90,
             high=90,
         ),
+        Column(
+            "colour_cast_stops",
+            pa.float32(),
+            "by how much one colour of light is beyond what skin of any tone has; null without enough skin or colour, or "
+            "before it was measured",
+            "stops",
+            nullable=True,
+        ),
         Column("clipped_dark_fraction", pa.float32(), "share that is black", "0..1", low=0, high=1),
         Column("clipped_bright_fraction", pa.float32(), "share that is white", "0..1", low=0, high=1),
         Column("lesion_glare_fraction", pa.float32(), "share of the lesion that is white", "0..1", low=0, high=1),
+        Column(
+            "lettering_score",
+            pa.float32(),
+            "that the likeliest row of marks is print; null where no marks stand in a row, or before it was measured",
+            "log odds",
+            nullable=True,
+        ),
         Column("short_side_px", pa.int32(), "shorter side as uploaded", "px", low=1),
         Column("is_greyscale", pa.bool_(), "no pixel has a colour"),
         Column(
@@ -354,12 +369,16 @@ QUALITY = Contract(
         Column("advice", _TEXT, "retake advice; null when usable", nullable=True),
         Column("quality_mode", _TEXT, "enforce: refusals count; observe: measured only", words=("enforce", "observe")),
         Column("cutoffs_version", _TEXT, "version of the quality cut-offs"),
-        Column("filters_version", _TEXT, "digests of what the filters learnt: regions.onnx, blur.json, framing.json"),
+        Column(
+            "filters_version",
+            _TEXT,
+            "digests of what the filters learnt: regions.onnx, blur.json, framing.json, lettering.json",
+        ),
     ),
 )
 
 
-_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score"})
+_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score", "colour_cast_stops", "lettering_score"})
 """Of a table of quality: nights that were published before have none of them."""
 
 

@@ -62,7 +62,7 @@ class QualityCutoffs:
     it on. Chosen on published photos of people who are not held out, measured on those who are: docs/quality-filters.md.
     """
 
-    name: str = "quality-3"
+    name: str = "quality-4"
     """Whose numbers these are; a site that changes some gives its own."""
 
     refuse_short_side_px: int = 112
@@ -82,6 +82,9 @@ class QualityCutoffs:
     """At most 0.1 in 2,398 published photos."""
     flag_lesion_glare: float = 0.05
     """At most 0.041 in 2,398 published photos."""
+    flag_colour_cast: float = 0.05
+    """0.8 % of clinical photos as published and 2 to 3 % of dermoscopic ones, most of them blue or pink to the eye, of people
+    who are not held out (docs/decisions/0027)."""
 
     refuse_detail_below: float = 0.25
     """At least 0.67 in 2,398 published photos; a blank frame has less than 0.2."""
@@ -124,6 +127,10 @@ class QualityCutoffs:
     flag_hair: float = 0.05
     """Reached by 2 % of the photos that people rated free of hair."""
 
+    flag_lettering: float = 0.5
+    """One in 900 clinical photos as published, and 99 % of what was printed into them, of people who are not held out
+    (docs/decisions/0027)."""
+
     @cached_property
     def version(self) -> str:
         """The name and a digest of all numbers: two sets of numbers never share a version."""
@@ -138,7 +145,10 @@ class Line(NamedTuple):
     measure: str
     side: Literal["below", "from"]
 
-    def is_hit(self, value: float, limit: float) -> bool:
+    def is_hit(self, value: float | None, limit: float) -> bool:
+        """What could not be measured is not hit."""
+        if value is None:
+            return False
         return value < limit if self.side == "below" else value >= limit
 
 
@@ -152,6 +162,7 @@ LINES: Mapping[str, Line] = MappingProxyType(
         "refuse_clipped_bright": Line("clipped_bright_fraction", "from"),
         "flag_clipped_bright": Line("clipped_bright_fraction", "from"),
         "flag_lesion_glare": Line("lesion_glare_fraction", "from"),
+        "flag_colour_cast": Line("colour_cast_stops", "from"),
         "refuse_detail_below": Line("detail_grey_levels", "below"),
         "refuse_detail_from": Line("detail_grey_levels", "from"),
         "flag_certainty_below": Line("lesion_certainty", "below"),
@@ -169,6 +180,7 @@ LINES: Mapping[str, Line] = MappingProxyType(
         "flag_dye": Line("dye_certainty", "from"),
         "refuse_hair": Line("lesion_hair_fraction", "from"),
         "flag_hair": Line("hair_fraction", "from"),
+        "flag_lettering": Line("lettering_score", "from"),
     }
 )
 """Which measure each quality cut-off is laid on; what being hit means is said in ``stages/quality/judge.py``."""

@@ -432,6 +432,12 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
         "skin_ita_deg": ShownMeasure(
             "Lightness of the skin", "individual typology angle in degrees, as lit; more is lighter", False
         ),
+        "colour_cast_stops": ShownMeasure(
+            "Colour cast",
+            "stops beyond the colours of skin; more is coloured light",
+            False,
+            (Mark(flag, limits.flag_colour_cast),),
+        ),
         "clipped_dark_fraction": ShownMeasure("Black pixels", "share of the photo", True),
         "clipped_bright_fraction": ShownMeasure(
             "White pixels",
@@ -440,6 +446,12 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
             (Mark(flag, limits.flag_clipped_bright), Mark(refuse, limits.refuse_clipped_bright)),
         ),
         "lesion_glare_fraction": ShownMeasure("Glare on the lesion", "share of the lesion that is white", True),
+        "lettering_score": ShownMeasure(
+            "Print in the photo",
+            "log odds of a name, date or label; more is likelier",
+            False,
+            (Mark(flag, limits.flag_lettering),),
+        ),
         "short_side_px": ShownMeasure(
             "Shorter side",
             "pixels, as uploaded",

@@ -12,10 +12,12 @@ from screening.cutoffs import LINES, QualityCutoffs
 from screening.stages.pixels import fit_long_side
 from screening.stages.quality.blur import sharpness_map
 from screening.stages.quality.judge import QualityVerdict
+from screening.stages.quality.lettering import find_rows
 from screening.stages.quality.measure import DETAIL_LONG_SIDE, QualityMeasures
 from screening.stages.quality.regions import find_regions
 
 _GREEN, _CYAN, _MAGENTA, _YELLOW = (0, 200, 0), (0, 190, 210), (220, 0, 200), (255, 210, 0)
+_BLUE = (30, 60, 255)
 _GREY, _RED, _ORANGE, _BLACK = (110, 110, 110), (200, 20, 20), (200, 110, 0), (0, 0, 0)
 _COLOURS = {"refused": _RED, "flagged": _ORANGE, "usable": (0, 130, 0)}
 _TEXT_WIDTH_PX, _LINE_PX, _MARGIN_PX = 560, 21, 14
@@ -38,14 +40,21 @@ def draw_quality(
     words = _words(measures, verdict, cutoffs)
     height = max(view.shape[0] + 3 * _LINE_PX, len(words) * _LINE_PX + 2 * _MARGIN_PX)
     panels = [
-        _panel(_draw_regions(view), ("lesion", _GREEN), ("not skin", _CYAN), ("ink", _MAGENTA), ("hair", _YELLOW)),
+        _panel(
+            _draw_regions(view, cutoffs.flag_lettering),
+            ("lesion", _GREEN),
+            ("not skin", _CYAN),
+            ("ink", _MAGENTA),
+            ("hair", _YELLOW),
+            ("print", _BLUE),
+        ),
         _panel(_draw_sharpness(view), ("fine detail: blue has much, red has none", _BLACK)),
         _write(words),
     ]
     return np.hstack([_pad(panel, height) for panel in panels])
 
 
-def _draw_regions(view: np.ndarray) -> np.ndarray:
+def _draw_regions(view: np.ndarray, flag_lettering: float) -> np.ndarray:
     regions = find_regions(view)
     drawn = view.astype(np.float32)
     for mask, colour in ((~regions.skin_mask, _CYAN), (regions.ink_mask, _MAGENTA), (regions.hair_mask, _YELLOW)):
@@ -53,7 +62,11 @@ def _draw_regions(view: np.ndarray) -> np.ndarray:
         drawn = drawn * (1 - share) + np.array(colour, np.float32) * share
     lesion = cv2.resize(regions.lesion_mask.astype(np.uint8), view.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(lesion, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return np.asarray(cv2.drawContours(drawn.astype(np.uint8), outlines, -1, _GREEN, 2))
+    picture = cv2.drawContours(drawn.astype(np.uint8), outlines, -1, _GREEN, 2)
+    for row in find_rows(view):
+        if row.score >= flag_lettering:
+            cv2.rectangle(picture, (row.left, row.top), (row.right, row.bottom), _BLUE, 2)
+    return np.asarray(picture)
 
 
 def _draw_sharpness(view: np.ndarray) -> np.ndarray:

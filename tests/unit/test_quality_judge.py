@@ -50,6 +50,8 @@ GOOD = QualityMeasures(
     lesion_glare_fraction=0.0,
     short_side_px=3000,
     is_greyscale=False,
+    colour_cast_stops=-0.4,
+    lettering_score=-3.0,
 )
 
 
@@ -67,6 +69,7 @@ LIMITS = [
     ("refuse_clipped_bright", "clipped_bright_fraction", "too_bright", "from"),
     ("flag_clipped_bright", "clipped_bright_fraction", "glare", "from"),
     ("flag_lesion_glare", "lesion_glare_fraction", "glare", "from"),
+    ("flag_colour_cast", "colour_cast_stops", "colour_cast", "from"),
     ("refuse_detail_below", "detail_grey_levels", "nothing_visible", "below"),
     ("refuse_detail_from", "detail_grey_levels", "no_skin", "from"),
     ("flag_certainty_below", "lesion_certainty", "no_lesion_found", "below"),
@@ -84,6 +87,7 @@ LIMITS = [
     ("flag_dye", "dye_certainty", "some_dye", "from"),
     ("refuse_hair", "lesion_hair_fraction", "hair_over_lesion", "from"),
     ("flag_hair", "hair_fraction", "some_hair", "from"),
+    ("flag_lettering", "lettering_score", "needs_privacy_check", "from"),
 ]
 
 
@@ -177,6 +181,8 @@ share = st.floats(0, 1)
         lesion_glare_fraction=share,
         short_side_px=st.integers(1, 9000),
         is_greyscale=st.booleans(),
+        colour_cast_stops=st.none() | st.floats(-8, 16),
+        lettering_score=st.none() | st.floats(-30, 30),
     )
 )
 def test_observing_never_refuses_and_enforcing_refuses_exactly_for_refusing_issues(measures):
@@ -205,6 +211,13 @@ def test_a_greyscale_photo_without_a_lesion_shows_no_skin():
     judged = judge_quality(but(is_greyscale=True, lesion_certainty=0.1), CUTOFFS, "enforce")
 
     assert judged.reason == "no_skin"
+
+
+def test_a_photo_without_colour_has_no_cast_and_skin_that_was_not_measured_none_either():
+    greyscale = but(is_greyscale=True, skin_fraction=0.0, border_skin_fraction=0.0, colour_cast_stops=None)
+
+    assert judge_quality(greyscale, CUTOFFS, "enforce").issues == ("greyscale",)
+    assert judge_quality(but(colour_cast_stops=None), CUTOFFS, "enforce").issues == ()
 
 
 def test_of_a_lesion_that_fills_the_frame_the_advice_is_to_show_all_of_it():

@@ -115,7 +115,9 @@ def test_a_night_that_was_published_without_hashes_is_left_out_and_told(context,
     assert "night=2026-11-18" in caplog.text
 
 
-@pytest.mark.parametrize("unmeasured", [["lesion_cut_score"], ["lesion_cut_score", "skin_ita_deg"]])
+@pytest.mark.parametrize(
+    "unmeasured", [["lettering_score"], ["colour_cast_stops", "lettering_score", "lesion_cut_score", "skin_ita_deg"]]
+)
 def test_a_night_from_before_the_latest_measures_is_compared(context, tmp_path, unmeasured):
     publish(context, "old.jpg", "x", days_back=2)
     file = tmp_path / paths.published("quality", "coast", NIGHT - timedelta(days=2))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from screening.contracts import Verdict
-from screening.cutoffs import QualityCutoffs
+from screening.cutoffs import LINES, QualityCutoffs
 from screening.stages.quality.measure import QualityMeasures
 from screening.stages.quality.messages import ENGLISH, ISSUES
 
@@ -88,6 +88,10 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
         },
         {"dye_over_lesion": m.lesion_dye_fraction >= c.flag_lesion_dye, "some_dye": m.dye_certainty >= c.flag_dye},
         {"hair_over_lesion": m.lesion_hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
-        {"greyscale": m.is_greyscale},
+        {"needs_privacy_check": LINES["flag_lettering"].is_hit(m.lettering_score, c.flag_lettering)},
+        {
+            "greyscale": m.is_greyscale,
+            "colour_cast": LINES["flag_colour_cast"].is_hit(m.colour_cast_stops, c.flag_colour_cast),
+        },
     )
     return {code for line in lines for code in [code for code, holds in line.items() if holds][:1]}

@@ -7,10 +7,12 @@ from functools import lru_cache
 
 from screening.stages.quality.blur import WEIGHTS
 from screening.stages.quality.framing import FRAMING
+from screening.stages.quality.lettering import LETTERING
 from screening.stages.quality.network import REGIONS
 
 
 @lru_cache(maxsize=1)
 def filters_version() -> str:
-    """The first 8 hex digits of the SHA-256 of ``regions.onnx``, of ``blur.json`` and of ``framing.json``."""
-    return "-".join(hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in (REGIONS, WEIGHTS, FRAMING))
+    """The first 8 hex digits of the SHA-256 of each file: ``regions.onnx``, ``blur.json``, ``framing.json``, ``lettering.json``."""
+    files = (REGIONS, WEIGHTS, FRAMING, LETTERING)
+    return "-".join(hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in files)

@@ -14,10 +14,12 @@ import numpy as np
 
 from screening.stages.pixels import MODEL_SIDE, DecodedPhoto, shrink
 from screening.stages.quality.blur import blur_features, blur_probabilities
+from screening.stages.quality.colour_cast import measure_cast_stops
 from screening.stages.quality.framing import cut_score, framing_features
+from screening.stages.quality.lettering import measure_lettering
 from screening.stages.quality.regions import CELLS, around, at_size_of, find_regions
 from screening.stages.quality.skin_colour import find_skin_colour
-from screening.stages.quality.skin_tone import measure_ita_deg
+from screening.stages.quality.skin_tone import COLOUR_LONG_SIDE, measure_ita_deg
 
 DETAIL_LONG_SIDE = 512
 """Pixels of the view in which blur is measured."""
@@ -79,6 +81,10 @@ class QualityMeasures:
     is_greyscale: bool
     skin_ita_deg: float | None = None
     """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
+    colour_cast_stops: float | None = None
+    """By how much one colour of light on that skin is beyond what skin of any tone has; negative within; None as above."""
+    lettering_score: float | None = None
+    """Log odds that the likeliest row of marks is print; None where no marks stand in a row."""
 
 
 def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
@@ -87,7 +93,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
     regions = find_regions(view)
     lesion, skin, ink, hair = regions.lesion_mask, regions.skin_mask, regions.ink_mask, regions.hair_mask
     grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
-    small = shrink(grey, LIGHT_LONG_SIDE)
+    small, tiny = shrink(grey, LIGHT_LONG_SIDE), shrink(view, COLOUR_LONG_SIDE)
     sharp, defocus, motion = blur_probabilities(blur_features(grey, lesion))
     is_white = small >= _WHITE_LEVEL
     skin_luma = small[at_size_of(skin, small)]
@@ -114,7 +120,9 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         lesion_glare_fraction=_share(is_white[at_size_of(lesion, small)]),
         short_side_px=min(photo.header.width, photo.header.height),
         is_greyscale=photo.is_greyscale,
-        skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(view, bare_skin),
+        skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(tiny, bare_skin),
+        colour_cast_stops=None if photo.is_greyscale else measure_cast_stops(tiny, bare_skin),
+        lettering_score=measure_lettering(view),
     )
 
 

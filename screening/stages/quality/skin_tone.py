@@ -11,7 +11,7 @@ import numpy as np
 from screening.stages.pixels import shrink
 from screening.stages.quality.regions import at_size_of
 
-_LONG_SIDE = 64
+COLOUR_LONG_SIDE = 64
 """Pixels of the view: those of the map of regions, and a median needs no more."""
 _FEWEST_PIXELS = 30
 """A hundredth of a photo of 3 to 4."""
@@ -35,15 +35,21 @@ def measure_ita_deg(pixels: np.ndarray, skin: np.ndarray) -> float | None:
     Returns:
         -90..90, light skin is large; None where there is too little skin, or skin without colour.
     """
-    view = shrink(pixels, _LONG_SIDE)
-    of_skin = view[at_size_of(skin, view)]
-    if len(of_skin) < _FEWEST_PIXELS:
+    of_skin = pixels_of_skin(pixels, skin)
+    if of_skin is None:
         return None
     lab = cv2.cvtColor(of_skin[None].astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)[0]
     lightness, _, yellow = np.median(lab, axis=0)
     if yellow < _PURE_GREY:
         return None
     return float(np.degrees(np.arctan((lightness - 50.0) / yellow)))
+
+
+def pixels_of_skin(pixels: np.ndarray, skin: np.ndarray) -> np.ndarray | None:
+    """The colours of a map of cells in a small view, RGB, shape (pixels, 3), uint8; None where there are too few."""
+    view = shrink(pixels, COLOUR_LONG_SIDE)
+    of_skin = view[at_size_of(skin, view)]
+    return of_skin if len(of_skin) >= _FEWEST_PIXELS else None
 
 
 def ita_group(ita_deg: float) -> str:

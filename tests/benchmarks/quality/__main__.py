@@ -29,12 +29,21 @@ from tests.benchmarks.quality.damage_figures import (
     light_figures,
     look_alike_figures,
     look_at,
+    print_figures,
+    published_figures,
     skin_type_figures,
     tone_figures,
 )
 from tests.benchmarks.quality.filters import CUTOFFS, Said, ask_filters
 from tests.benchmarks.quality.real_labels import rated_photos, read_rated, real_label_figures
-from tests.benchmarks.quality.real_photos import DATA, REPOSITORY, RealPhoto, held_out_photos, sharpest
+from tests.benchmarks.quality.real_photos import (
+    DATA,
+    REPOSITORY,
+    RealPhoto,
+    held_out_files,
+    held_out_photos,
+    sharpest,
+)
 from tests.benchmarks.quality.report import print_tables, write_tables
 from tests.benchmarks.quality.sizes_and_speed import says_at_both_sizes, size_figures, speed_figures
 
@@ -76,6 +85,10 @@ def main() -> int:
         labelled = _each(pool, partial(read_rated, DATA / "artefacts" / "images"), rated, "rated photos")
         said = _each(pool, _as_published, published, "held-out photos as published")
         sizes = _each(pool, says_at_both_sizes, published, "two sizes")
+        as_they_are = {
+            source: _each(pool, _file_as_published, files[: arguments.photos], f"{source} as published")
+            for source, files in held_out_files().items()
+        }
         seen = _each(pool, look_at, sharp, "damage and look-alikes")
     findings = Findings(finding for of_photo in seen for finding in of_photo)
     tables |= {
@@ -85,6 +98,8 @@ def main() -> int:
         "Drawn hair": hair_figures(findings),
         "Distance": framing_figures(findings),
         "Light": light_figures(findings),
+        "Print": print_figures(findings),
+        "Published photos as they are": published_figures(as_they_are),
         "Innocent look-alikes": look_alike_figures(findings),
         "Skin tones, the same photos re-toned": tone_figures(findings),
         "Recorded skin types, photos as published": skin_type_figures(published, said),
@@ -102,7 +117,11 @@ def main() -> int:
 
 
 def _as_published(photo: RealPhoto) -> Said:
-    return ask_filters(decode_photo(photo.path.read_bytes(), PhotoLimits()))
+    return _file_as_published(photo.path)
+
+
+def _file_as_published(path: Path) -> Said:
+    return ask_filters(decode_photo(path.read_bytes(), PhotoLimits()))
 
 
 def _each(pool: ProcessPoolExecutor, work: Callable[[Given], Made], things: Sequence[Given], what: str) -> list[Made]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,6 +26,7 @@ from tests.benchmarks.quality.real_photos import RealPhoto
 from tests.benchmarks.quality.scenes import (
     AS_IS,
     CASTS,
+    COLOURED_LIGHTS,
     DYE_STRENGTHS,
     FAR_WIDTHS,
     HAIRS,
@@ -180,7 +181,7 @@ def framing_figures(findings: Findings) -> list[Figure]:
 
 
 def light_figures(findings: Findings) -> list[Figure]:
-    """Too much and too little light; a colour cast, for which there is no filter, should raise none."""
+    """Too much and too little light; light of a wrong colour, which should raise no other filter."""
     good = findings.of("light", AS_IS)
     figures = []
     for stops in STOPS:
@@ -188,17 +189,56 @@ def light_figures(findings: Findings) -> list[Figure]:
         figures += _judged(f"{stops:+d} stops", findings.of("light", "exposure", f"{stops:+d} stops"), good, name)
     for cast in CASTS:
         lit = findings.of("light", "colour cast", cast)
+        figures.append(Figure(f"cast, {cast}: raised by cast", lit.raised("cast"), "share"))
         figures += [Figure(f"cast, {cast}: raised by {n}", lit.raised(n), "share") for n in ("dye", "blur", "not skin")]
         figures.append(Figure(f"cast, {cast}: refused", lit.refused(), "share"))
+    coloured = findings.of("light", "colour cast").only(lambda f: f.level in COLOURED_LIGHTS)
+    figures.append(Figure("blue, green, yellow, magenta: AUC", coloured.auc_against(good, "cast"), "auc"))
+    figures.append(at_most("photos as they are: raised by cast", good.raised("cast"), "share", 0.02))
     return figures
 
 
+def print_figures(findings: Findings) -> list[Figure]:
+    """Names, dates and stickers, against the same photos without."""
+    good, printed = findings.of("print", AS_IS), findings.of("print")
+    figures = [
+        at_least("print: AUC", printed.auc_against(good, "print"), "auc", 0.98),
+        at_least("print: raised as judged", printed.raised("print"), "share", 0.9),
+        at_most("photos without: raised as judged", good.raised("print"), "share", 0.01),
+    ]
+    parts = {kind: findings.of("print", kind) for kind in printed.kinds()}
+    parts |= {level: printed.only(partial(_level_is, level)) for level in printed.levels()}
+    innocent = {
+        f"pen, {mark}": findings.of("dye", "pen").only(partial(_level_ends_with, mark)) for mark in PEN_MARKS
+    } | {kind: findings.of("hair", kind) for kind in findings.of("hair").kinds()}
+    figures += [
+        Figure(f"{part}: raised as judged", of_part.raised("print"), "share") for part, of_part in parts.items()
+    ]
+    figures += [Figure(f"{what}: raised by print", drawn.raised("print"), "share") for what, drawn in innocent.items()]
+    return figures
+
+
+def _level_is(level: str, finding: Finding) -> bool:
+    return finding.level == level
+
+
+def published_figures(said: Mapping[str, list[Said]]) -> list[Figure]:
+    """Photos as they were published, by set: what cast and print raise in those that nothing was learnt from."""
+    return [
+        at_most(
+            f"{source}: raised by {name}", share([name in s.raised for s in of_set], range(len(of_set))), "share", most
+        )
+        for source, of_set in said.items()
+        for name, most in (("cast", 0.05), ("print", 0.01))
+    ]
+
+
 def look_alike_figures(findings: Findings) -> list[Figure]:
-    """What must pass: raised by dye, blur or hair in at most 5 %."""
+    """What must pass: raised by dye, blur, hair, cast or print in at most 5 %."""
     figures = []
     for kind in [AS_IS, *findings.of("look-alike").kinds()]:
         innocent = findings.of("look-alike", kind)
-        for name in ("dye", "blur", "hair"):
+        for name in ("dye", "blur", "hair", "cast", "print"):
             raised = innocent.innocent_of(name).raised(name)
             figures.append(at_most(f"{kind}: raised by {name}", raised, "share", 0.05))
         figures.append(Figure(f"{kind}: refused", innocent.refused(), "share"))

@@ -63,7 +63,7 @@ def in_words(value: float, unit: Unit) -> str:
             return f"{value:.1f} ms"
 
 
-def share(hits: Sequence[bool] | np.ndarray, photos: Sequence[str] | np.ndarray) -> Estimate:
+def share(hits: Sequence[bool] | np.ndarray, photos: Sequence[str] | Sequence[int] | np.ndarray) -> Estimate:
     """Share of pictures that are hit, with Wilson's interval at the effective number of pictures.
 
     Args:

@@ -13,7 +13,7 @@ from screening.stages.pixels import DecodedPhoto, PhotoHeader
 from screening.stages.quality import QualityMeasures, judge_quality, measure_quality
 
 CUTOFFS = QualityCutoffs()
-
+_WITHIN = -16.0  # what could not be measured is as far from a cut-off as can be
 
 SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
     "blur": lambda m: m.blur_score,
@@ -24,6 +24,8 @@ SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
     "dark": lambda m: -m.skin_brightness,
     "bright": lambda m: m.clipped_bright_fraction,
     "not skin": lambda m: -m.border_skin_fraction,
+    "cast": lambda m: _WITHIN if m.colour_cast_stops is None else m.colour_cast_stops,
+    "print": lambda m: _WITHIN if m.lettering_score is None else m.lettering_score,
 }
 """One number per filter, higher = worse. The only place that names the fields of ``QualityMeasures``."""
 
@@ -36,6 +38,8 @@ ISSUES_OF: Mapping[str, frozenset[str]] = {
     "dark": frozenset({"too_dark", "dim"}),
     "bright": frozenset({"too_bright", "glare"}),
     "not skin": frozenset({"no_skin", "little_skin"}),
+    "cast": frozenset({"colour_cast"}),
+    "print": frozenset({"needs_privacy_check"}),
 }
 """The issues by which each filter speaks, refusing or flagging."""
 

@@ -83,6 +83,18 @@ def held_out_photos(data: Path = DATA) -> list[RealPhoto]:
     return photos
 
 
+def held_out_files(data: Path = DATA) -> dict[str, list[Path]]:
+    """The photos of each published set whose patient, lesion or file is held out, as they are."""
+    return {
+        source: [
+            data / source / "images" / row["file"]
+            for row in _rows(data / source / "labels.csv")
+            if is_held_out(row.get("patient_id") or row.get("lesion_id") or Path(row["file"]).stem)
+        ]
+        for source in ("pad_ufes", "ham10000", "isic9", "isic2017_masks")
+    }
+
+
 def sharpest(photos: list[RealPhoto], count: int) -> list[RealPhoto]:
     """The sharpest photos without ink, at most two of a patient, so that no patient decides a figure."""
     clean = [p for p in photos if not p.has_ink and max(p.pixels.shape) >= LEAST_LONG_SIDE]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.benchmarks.quality import damage, framing, look_alikes
+from tests.benchmarks.quality import damage, framing, look_alikes, print_in_photo
 from tests.benchmarks.quality.real_photos import RealPhoto
 
 AS_IS = "as is"
@@ -28,7 +28,25 @@ NEAR_SHOWN = (1.0, 0.75, 0.5)
 LEAST_AREA, LEAST_MARGIN = 0.02, 0.04
 """From this share of the frame on a lesion is near enough, with this much skin on every side (of the short side) far enough."""
 STOPS = (-6, -4, -2, 1, 2, 3)
-CASTS = {"incandescent": (1.35, 1.0, 0.5), "fluorescent": (0.9, 1.15, 0.85), "shade": (0.75, 1.0, 1.3)}
+CASTS = {
+    "incandescent": (1.35, 1.0, 0.5),
+    "fluorescent": (0.9, 1.15, 0.85),
+    "shade": (0.75, 1.0, 1.3),
+    "blue": (0.5, 0.85, 1.5),
+    "green": (0.6, 1.2, 0.6),
+    "yellow": (1.1, 1.0, 0.25),
+    "magenta": (1.2, 0.55, 1.2),
+    "strong blue": (0.25, 0.6, 1.6),
+    "strong green": (0.3, 1.3, 0.35),
+    "strong yellow": (1.1, 1.0, 0.1),
+    "strong magenta": (1.2, 0.3, 1.2),
+}
+COLOURED_LIGHTS = tuple(CASTS)[3:]
+"""Those by which colour cannot be trusted; the three before are lamps and weather that a camera did not balance."""
+
+
+PRINT_PX = (12, 16, 24, 36, 48)
+"""Size of the font, pixels of 512."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,7 @@ class Picture:
 def pictures_of(photo: RealPhoto) -> Iterator[Picture]:
     """All pictures of one photo; the same ones at every run."""
     sharp = photo.pixels.astype(np.float32)
-    for make in (_blurred, _dyed, _hairy, _far, _near, _lit, _innocent, _toned):
+    for make in (_blurred, _dyed, _hairy, _far, _near, _lit, _printed, _innocent, _toned):
         yield from make(photo, sharp)
 
 
@@ -126,6 +144,14 @@ def _lit(photo: RealPhoto, sharp: np.ndarray) -> Iterator[Picture]:
         yield Picture("light", "exposure", f"{stops:+d} stops", damage.with_sensor_noise(exposed, noise))
     for name, gains in CASTS.items():
         yield Picture("light", "colour cast", name, damage.with_sensor_noise(damage.lit_by(sharp, gains), noise))
+
+
+def _printed(photo: RealPhoto, sharp: np.ndarray) -> Iterator[Picture]:
+    noise = photo.noise("print")
+    yield Picture("print", AS_IS, "", print_in_photo.as_sent(sharp))
+    for style in print_in_photo.STYLES:
+        for size in PRINT_PX:
+            yield Picture("print", style, f"{size} px", print_in_photo.with_print(sharp, style, size, noise))
 
 
 def _innocent(photo: RealPhoto, sharp: np.ndarray) -> Iterator[Picture]:

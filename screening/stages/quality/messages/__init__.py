@@ -36,11 +36,13 @@ ISSUES: tuple[Issue, ...] = (
     Issue("motion_blur", "refuse"),
     Issue("lesion_too_small", "refuse"),
     Issue("hair_over_lesion", "refuse"),
+    Issue("needs_privacy_check", "flag"),
     Issue("dye_over_lesion", "flag"),
     Issue("soft_focus", "flag"),
     Issue("slight_motion", "flag"),
     Issue("dim", "flag"),
     Issue("glare", "flag"),
+    Issue("colour_cast", "flag"),
     Issue("lesion_cut_off", "flag"),
     Issue("lesion_small", "flag"),
     Issue("lesion_too_close", "flag"),
@@ -52,7 +54,7 @@ ISSUES: tuple[Issue, ...] = (
     Issue("greyscale", "flag"),
     Issue("no_lesion_found", "flag"),
 )
-"""All issues, the most severe first: the order of a photo's ``issues``."""
+"""All issues, the most severe first: the order of a photo's ``issues``. Of the flags privacy comes first: pages show the first."""
 
 _FOLDER = Path(__file__).parent
 LANGUAGES: Mapping[str, Path] = MappingProxyType({file.stem: file for file in sorted(_FOLDER.glob("*.yaml"))})
