@@ -9,11 +9,11 @@ import numpy as np
 
 from screening.contracts import QUALITY
 from screening.cutoffs import LINES, QualityCutoffs
-from screening.stages.pixels import fit_long_side
+from screening.stages.pixels import VIEW_LONG_SIDE, fit_long_side
 from screening.stages.quality.blur import sharpness_map
 from screening.stages.quality.judge import QualityVerdict
 from screening.stages.quality.lettering import find_rows
-from screening.stages.quality.measure import DETAIL_LONG_SIDE, QualityMeasures
+from screening.stages.quality.measure import QualityMeasures
 from screening.stages.quality.regions import find_regions
 
 _GREEN, _CYAN, _MAGENTA, _YELLOW = (0, 200, 0), (0, 190, 210), (220, 0, 200), (255, 210, 0)
@@ -36,7 +36,7 @@ def draw_quality(
         verdict: what was made of them.
         cutoffs: by which it was made.
     """
-    view = fit_long_side(pixels, DETAIL_LONG_SIDE)
+    view = fit_long_side(pixels, VIEW_LONG_SIDE)
     words = _words(measures, verdict, cutoffs)
     height = max(view.shape[0] + 3 * _LINE_PX, len(words) * _LINE_PX + 2 * _MARGIN_PX)
     panels = [

@@ -13,6 +13,9 @@ _COMMON_CELLS = 168
 """Side of the map in which those of the members are added up: a multiple of 6, 7 and 8 cells, so that nothing of theirs is
 lost, and a quarter of the pixels of the photo."""
 
+_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8).reshape(-1, 1), cv2.COLORMAP_JET)[..., ::-1].copy()
+"""RGB of each level, from blue to red."""
+
 
 def enlarge_map(cells: np.ndarray, height: int, width: int) -> np.ndarray:
     """Lay a map over a picture, bilinear, each cell where the network looked: the first at the rim, not half a cell inside.
@@ -51,6 +54,6 @@ def draw_heat_map(photo: np.ndarray, maps: Sequence[np.ndarray]) -> np.ndarray:
     # The photo was squeezed into a square for the networks, so the map is stretched back with it.
     heat = enlarge_map(common, *photo.shape[:2])
     levels = cv2.convertScaleAbs(heat, alpha=255)
-    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    colours = cv2.applyColorMap(levels, _COLOURS)
     weight = heat * OPACITY
     return np.asarray(cv2.blendLinear(photo, colours, 1 - weight, weight))

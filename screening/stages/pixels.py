@@ -12,6 +12,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -33,6 +34,8 @@ WORKING_LONG_SIDE = 1024
 MODEL_SIDE = 256
 """Pixels of the square that is sent to the model server, unless a release asks for another side; every member resizes it
 to its own size in its graph."""
+VIEW_LONG_SIDE = 512
+"""Pixels of the view in which quality is measured."""
 WORKING_JPEG_QUALITY = 92
 MODEL_INPUT_VERSION = f"squash-{MODEL_SIDE}-area-2"
 """Changes whenever the way from an upload to ``model_pixels`` gives other numbers; a release records it and refuses another."""
@@ -75,6 +78,11 @@ class DecodedPhoto:
     captured_at_utc: datetime | None
     device: str | None
     is_greyscale: bool
+
+    @cached_property
+    def view(self) -> np.ndarray:
+        """The pixels with a long side of at most ``VIEW_LONG_SIDE``, made once."""
+        return shrink(self.pixels, VIEW_LONG_SIDE)
 
 
 def read_header(photo: bytes, limits: PhotoLimits) -> PhotoHeader:

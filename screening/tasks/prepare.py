@@ -124,7 +124,7 @@ def _decode_and_judge(
     quality: Row = asdict(measures) | {
         "photo_id": photo_id,
         "programme": photo["programme"],
-        "perceptual_hash": perceptual_hash(decoded.pixels),
+        "perceptual_hash": perceptual_hash(decoded.view),
         "issues": list(judged.issues),
         "verdict": judged.verdict,
         "reason": judged.reason,

@@ -105,7 +105,7 @@ def _look(row: dict[str, object], root: Path) -> dict[str, object] | PhotoError:
         "photo_id": row["photo_id"],
         "captured_at_utc": photo.captured_at_utc,
         "device": photo.device,
-        "perceptual_hash": perceptual_hash(photo.pixels),
+        "perceptual_hash": perceptual_hash(photo.view),
     }
 
 

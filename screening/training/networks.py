@@ -10,6 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from screening.errors import SettingsError
+from screening.training.packaged_weights import as_timm_names, packaged_file
 from screening.training.recipe import MemberRecipe
 from screening.training.weights import (
     CENTRED,
@@ -51,7 +52,10 @@ def build_backbone(
         load_weights(network, download_weights(architecture), "downloaded weights", architecture)
     elif weights != RANDOM:
         file = find_weights(architecture, weights, weights_dir)
-        load_weights(network, read_weights(file), file.name, architecture)
+        state = read_weights(file)
+        if file == packaged_file(architecture):
+            state = as_timm_names(network, state)
+        load_weights(network, state, file.name, architecture)
     _replace_head(network, classes, dropout)
     return network
 

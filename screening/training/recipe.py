@@ -234,6 +234,11 @@ class Split(RecipePart):
     test_share: float = Field(
         default=0.15, ge=0.05, le=0.5, multiple_of=0.05, description="of the photos that may leave training"
     )
+    as_release: str | None = Field(
+        default=None,
+        pattern=r"^r[0-9]{4,}$",
+        description="a release whose split is kept, so that both are measured on the same photos; empty: that of start_from, if any",
+    )
     measure_on_blurred: bool = Field(
         default=False,
         description="true: photos that the quality filters refuse for blur or distance may stand in validation and test; else "

@@ -11,10 +11,11 @@ from screening.training.splits import ReleaseSplit
 
 
 def split_of_start(recipe: EnsembleRecipe, model_repository: str) -> ReleaseSplit | None:
-    """The split of the release that the members start from, whose sides must be kept; None: from their own weights."""
-    if recipe.start_from is None:
+    """The split of the release that the recipe names or its members start from, whose sides must be kept; None: of none."""
+    name = recipe.split.as_release or recipe.start_from
+    if name is None:
         return None
-    release = _release(recipe, model_repository)
+    release = _release(name, model_repository)
     return ReleaseSplit(release.name, split_file(model_repository, release))
 
 
@@ -32,7 +33,7 @@ def start_weights(recipe: EnsembleRecipe, classes: TrainingClasses, model_reposi
     """
     if recipe.start_from is None:
         return [None] * len(recipe.members)
-    release = _release(recipe, model_repository)
+    release = _release(recipe.start_from, model_repository)
     if not _are_alike(release.classes, classes):
         raise ContractError(
             f"release {release.name} answers {', '.join(release.classes)}, recipe {recipe.name} "
@@ -41,8 +42,8 @@ def start_weights(recipe: EnsembleRecipe, classes: TrainingClasses, model_reposi
     return [StartWeights(*weights_file(model_repository, release, member.name)) for member in recipe.members]
 
 
-def _release(recipe: EnsembleRecipe, model_repository: str) -> Release:
-    return load_release(model_repository, None if recipe.start_from == "champion" else recipe.start_from)
+def _release(name: str, model_repository: str) -> Release:
+    return load_release(model_repository, None if name == "champion" else name)
 
 
 def _are_alike(of_release: tuple[str, ...], classes: TrainingClasses) -> bool:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from screening.errors import ContractError, MissingError, SettingsError
+from screening.training.packaged_weights import PACKAGED, packaged_file
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 IMAGENET, RANDOM, DOWNLOAD = "imagenet", "none", "download"
@@ -32,6 +33,8 @@ CENTRED = Normalisation((128 / 255,) * 3, (128 / 255,) * 3)
 """(x − 128) / 128, as the published 8-bit MobileNetV2 was made."""
 KNOWN_FILES = {"torchvision:mobilenet_v2": ("mobilenet_v2_imagenet.pt", CENTRED)}
 """Architecture → file of the project's own weights folder and how its pixels are normalised."""
+OF_PACKAGES = Normalisation((127 / 255,) * 3, (128 / 255,) * 3)
+"""(x − 127) / 128, as TensorFlow's EfficientNet-Lite were made."""
 
 
 def find_weights(architecture: str, weights: str, folder: Path) -> Path:
@@ -49,6 +52,8 @@ def find_weights(architecture: str, weights: str, folder: Path) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
+    if weights == IMAGENET and (packaged := packaged_file(architecture)):
+        return packaged
     there = ", ".join(sorted(p.name for p in folder.glob("*") if p.suffix in SUFFIXES)) or "no weights"
     raise MissingError(
         f"{folder / names[0]} does not exist; expected weights of {architecture} as {' or '.join(names)}, found {there}. "
@@ -120,6 +125,8 @@ def normalisation_of(architecture: str, weights: str) -> Normalisation:
     """How the pixels were normalised that the weights were made with, as the library records it."""
     if weights == IMAGENET and architecture in KNOWN_FILES:
         return KNOWN_FILES[architecture][1]
+    if weights == IMAGENET and architecture in PACKAGED:
+        return OF_PACKAGES
     library, _, name = architecture.partition(":")
     if library == "timm":
         config = timm.get_pretrained_cfg(name)

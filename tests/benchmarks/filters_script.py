@@ -31,7 +31,7 @@ def judge(file: Path) -> str | None:
     read_header(body, limits)
     photo = decode_photo(body, limits)
     judge_quality(measure_quality(photo), QualityCutoffs(), "enforce")
-    return perceptual_hash(photo.pixels)
+    return perceptual_hash(photo.view)
 
 
 if __name__ == "__main__":

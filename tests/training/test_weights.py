@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from screening.errors import ContractError, MissingError, SettingsError
 from screening.training.networks import build_backbone, build_member, last_layer
+from screening.training.packaged_weights import PACKAGED, as_timm_names
 from screening.training.recipe import load_recipe
 from screening.training.weights import find_weights, normalisation_of, read_weights
 
@@ -157,3 +158,45 @@ def test_the_extra_outputs_of_inception_are_left_out(tmp_path):
     backbone = build_backbone("timm:inception_v3", 5, tmp_path)
 
     assert torch.equal(backbone.state_dict()["Mixed_5b.branch1x1.conv.weight"], state["Mixed_5b.branch1x1.conv.weight"])
+
+
+@pytest.mark.parametrize("architecture", sorted(PACKAGED))
+def test_packaged_weights_fill_every_layer_of_their_network(tmp_path, architecture):
+    file = find_weights(architecture, "imagenet", tmp_path)
+    network = timm.create_model(architecture.removeprefix("timm:"))
+
+    state = as_timm_names(network, read_weights(file))
+
+    own = network.state_dict()
+    assert {name: tensor.shape for name, tensor in state.items()} == {name: own[name].shape for name in own}
+    assert normalisation_of(architecture, "imagenet").mean == (127 / 255,) * 3
+
+
+def test_packaged_weights_answer_as_with_the_epsilon_that_they_were_made_with(tmp_path):
+    architecture = "timm:efficientnet_lite0"
+    source = read_weights(find_weights(architecture, "imagenet", tmp_path))
+    as_made = timm.create_model("efficientnet_lite0", bn_eps=1e-3).eval()
+    as_made.load_state_dict(dict(zip(as_made.state_dict(), source.values(), strict=True)))
+    network = timm.create_model("efficientnet_lite0").eval()
+    network.load_state_dict(as_timm_names(network, source))
+    views = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+    with torch.no_grad():
+        torch.testing.assert_close(network(views), as_made(views), atol=1e-3, rtol=1e-3)
+
+
+def test_a_file_of_the_weights_folder_goes_before_a_package(tmp_path):
+    own = timm.create_model("efficientnet_lite0").state_dict()
+    torch.save(own, tmp_path / "efficientnet_lite0.pt")
+
+    backbone = build_backbone("timm:efficientnet_lite0", 3, tmp_path)
+
+    assert torch.equal(backbone.state_dict()["conv_stem.weight"], own["conv_stem.weight"])
+
+
+def test_packaged_weights_are_what_a_backbone_starts_from(tmp_path):
+    backbone = build_backbone("timm:efficientnet_lite0", 3, tmp_path)
+
+    source = read_weights(find_weights("timm:efficientnet_lite0", "imagenet", tmp_path))
+    assert torch.equal(backbone.state_dict()["conv_stem.weight"], source["_conv_stem.weight"])
+    assert backbone.state_dict()["classifier.weight"].shape == (3, 1280)

@@ -16,16 +16,14 @@ from itertools import product
 import cv2
 import numpy as np
 
-from screening.stages.pixels import fit_long_side, shrink
+from screening.stages.pixels import VIEW_LONG_SIDE, fit_long_side, shrink
 
 MOST_SIGNS = 40
 """Of 256, by which copies differ at most. Source: docs/decisions/0008 (other photos differ by 71 or more)."""
 MOST_LEVELS = 8
 """Of 255, by which every frame's colour may differ. Source: docs/decisions/0008."""
 
-# Averaged in 8 bits down to the second size, which is fast, and from here on in float, which is exact. By way of the first,
-# which costs a third of going there at once.
-_HALVED_LONG_SIDE, _VIEW_LONG_SIDE = 512, 128
+_SMALL_LONG_SIDE = 128  # averaged in 8 bits down to this size, which is fast, and from here on in float, which is exact
 _CELLS, _FREQUENCIES, _FRAMES = 32, 16, 4
 _LEAST_DEVIATION = 1.0  # grey levels over the cells: less is a flat frame, whose signs are the noise's
 _SIGN_BYTES = _FREQUENCIES**2 // 8
@@ -63,11 +61,11 @@ _FRAME_WEIGHTS, _FLIPS = _frame_weights(), _flips()
 
 
 def perceptual_hash(pixels: np.ndarray) -> str | None:
-    """The hash of an upright RGB photo as hex digits; None for a flat frame. At most 1 ms of one core for 1024 x 768.
+    """The hash of an upright RGB photo, or of its view, as hex digits; None for a flat frame. Half a millisecond for a view.
 
     256 bits, row by row: whether the frequency's coefficient is positive; then red, green and blue of the four frames.
     """
-    small = fit_long_side(shrink(pixels, _HALVED_LONG_SIDE), _VIEW_LONG_SIDE).astype(np.float32)
+    small = fit_long_side(shrink(pixels, VIEW_LONG_SIDE), _SMALL_LONG_SIDE).astype(np.float32)
     cells = cv2.resize(small, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(cells, cv2.COLOR_RGB2GRAY)
     if grey.std() < _LEAST_DEVIATION:
