@@ -16,7 +16,6 @@ from screening.errors import ContractError
 from screening.taxonomy import TrainingClasses
 from screening.training.callbacks import EpochLine, MovingAverage, StopAtLostLoss
 from screening.training.checkpoints import WholeFiles
-from screening.training.cpu_depthwise import speed_up_depthwise
 from screening.training.cpu_memory import keep_freed_memory
 from screening.training.disk import write_whole
 from screening.training.draws import EpochBatches
@@ -106,7 +105,6 @@ def _run_epochs(
 ) -> None:
     torch.set_flush_denormal(True)
     keep_freed_memory()
-    speed_up_depthwise(member)
     shown = photos.pixels
     if recipe.trained == "head_on_cached_features":
         shown = cached_features(member, photos.pixels, folder.parent)

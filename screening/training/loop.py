@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from screening.taxonomy import TrainingClasses
 from screening.training.augment import augment_batch, mix_pairs
+from screening.training.cpu_depthwise import speed_up_depthwise
 from screening.training.draws import generator_of
 from screening.training.evaluation.table import grade_aucs
 from screening.training.networks import Member, last_layer
@@ -43,6 +44,7 @@ class FitMember(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.member = member.to(memory_format=torch.channels_last)
+        speed_up_depthwise(self.member)
         self.recipe, self.classes, self.kinds, self.steps_per_epoch = recipe, classes, kinds, steps_per_epoch
         self.name = recipe.name
         self.register_buffer("class_weights", torch.from_numpy(class_weights).float(), persistent=False)
