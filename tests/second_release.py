@@ -1,4 +1,6 @@
-"""A second release for tests: the champion's networks under other names, in a folder as a training run leaves it."""
+"""A model repository with the first release alone, and a second one: its networks under other names, as a training run
+leaves them. What the project ships besides changes with the years; tests of what happens to releases count from the first.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ MODEL_REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
 
 
 def build_second_release(folder: Path, name: str = "r0002", **cutoffs: Any) -> Path:
-    """Write a release whose members answer as those of the champion; ``cutoffs`` change its grades."""
-    champion = load_release(str(MODEL_REPOSITORY), None)
-    renamed = {champion.model: f"lesion_ensemble_{name}"} | {m.name: f"{m.name}_{name}" for m in champion.members}
+    """Write a release whose members answer as those of r0001; ``cutoffs`` change its grades."""
+    first = load_release(str(MODEL_REPOSITORY), "r0001")
+    renamed = {first.model: f"lesion_ensemble_{name}"} | {m.name: f"{m.name}_{name}" for m in first.members}
     for old, new in renamed.items():
         shutil.copytree(MODEL_REPOSITORY / old, folder / new)
         for file in (folder / new).rglob("*"):
@@ -33,6 +35,12 @@ def build_second_release(folder: Path, name: str = "r0002", **cutoffs: Any) -> P
     return folder
 
 
-def copy_of_repository(folder: Path) -> Path:
-    """The model repository as it is committed, where a test may change it."""
-    return Path(shutil.copytree(MODEL_REPOSITORY, folder))
+def repository_of_r0001(folder: Path) -> Path:
+    """The model repository with r0001 alone, its champion, where a test may change it."""
+    first = load_release(str(MODEL_REPOSITORY), "r0001")
+    for model in (first.model, *(m.name for m in first.members)):
+        shutil.copytree(MODEL_REPOSITORY / model, folder / model)
+    (folder / "history").mkdir()
+    shutil.copy(MODEL_REPOSITORY / "history" / "00001.json", folder / "history")
+    (folder / "champion").write_text("r0001\n")
+    return folder

@@ -12,7 +12,7 @@ from screening.edges.release import load_release
 from screening.settings import Settings
 from screening.tasks import install_release, promote, rollback
 from tests.benchmarks.requests_under_change import CLIENTS, requests_while
-from tests.second_release import build_second_release, copy_of_repository
+from tests.second_release import build_second_release, repository_of_r0001
 
 AFTER_NIGHT_S = 5.0
 """From a rollback to the unloading, which stands for the end of the night: requests to the old release are over by then."""
@@ -22,7 +22,7 @@ def change_under_load(scratch: Path, rounds: int, requests: int) -> dict[str, st
     """Promote a second release and roll it back, ``rounds`` times, while so many requests at least are answered."""
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    repository = copy_of_repository(scratch / "repository")
+    repository = repository_of_r0001(scratch / "repository")
     built = build_second_release(scratch / "built")
     who = {"by": "benchmark", "why": "measured"}
     promoted_s: list[float] = []

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,10 +48,11 @@ from screening.training.retraining.snapshot import merge_corpora, take_snapshot
 from screening.training.splits import read_split, write_split
 from tests.kill_points import TRAINING
 from tests.killed import KILLED, run_until_killed
+from tests.second_release import repository_of_r0001
 from tests.training.small_photos import SHARED, SOURCES, needs_photos
 
-ROOT = Path(__file__).parents[2]
-REPOSITORY = ROOT / "model_repository"
+_FOLDER = tempfile.TemporaryDirectory()
+REPOSITORY = repository_of_r0001(Path(_FOLDER.name) / "models")
 CHAMPION = load_release(str(REPOSITORY), "r0001")
 SPLIT = split_file(str(REPOSITORY), CHAMPION)
 NO_WEIGHTS = Path("no-imagenet-here")

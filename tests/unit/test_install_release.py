@@ -15,12 +15,12 @@ from screening.edges.release_history import read_champion, read_events
 from screening.errors import ContractError, MissingError
 from screening.settings import Settings
 from screening.tasks import install_release
-from tests.second_release import build_second_release, copy_of_repository
+from tests.second_release import build_second_release, repository_of_r0001
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    return copy_of_repository(tmp_path / "repository")
+    return repository_of_r0001(tmp_path / "repository")
 
 
 @pytest.fixture

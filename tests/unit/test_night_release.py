@@ -20,7 +20,7 @@ from screening.errors import MissingError
 from screening.settings import Settings
 from screening.tasks import NightContext, open_night
 from screening.tasks.context import code_revision, run_id_of
-from tests.second_release import build_second_release, copy_of_repository
+from tests.second_release import build_second_release, repository_of_r0001
 
 PAST = date(2026, 11, 18)
 TODAY = datetime.now(UTC).date()
@@ -35,7 +35,7 @@ class WithoutTriton(NightContext):
 
 @pytest.fixture(scope="module")
 def two_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    repository = copy_of_repository(tmp_path_factory.mktemp("models") / "repository")
+    repository = repository_of_r0001(tmp_path_factory.mktemp("models") / "repository")
     return build_second_release(repository)
 
 

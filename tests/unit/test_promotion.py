@@ -15,7 +15,7 @@ from screening.errors import ContractError, MissingError
 from screening.reports.change_record import change_record
 from screening.settings import Settings
 from screening.tasks import end_shadow, install_release, promote, reject, rollback, start_shadow
-from tests.second_release import build_second_release, copy_of_repository
+from tests.second_release import build_second_release, repository_of_r0001
 
 WHO = {"by": "ada", "why": "a test"}
 
@@ -23,7 +23,7 @@ WHO = {"by": "ada", "why": "a test"}
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Of a repository with r0001 and r0002; its server does not exist, so a test that gets that far fails."""
-    repository = copy_of_repository(tmp_path / "repository")
+    repository = repository_of_r0001(tmp_path / "repository")
     settings = Settings(model_repository=str(repository), triton_url="127.0.0.1:9", triton_attempts=1)
     install_release(build_second_release(tmp_path / "built", dangerous=0.05), settings)
     return settings

@@ -46,7 +46,7 @@ from tests.benchmarks.requests_under_change import requests_while
 from tests.integration.nights import PRELOADED, Photos, read_rows
 from tests.kill_points import PROMOTION, SHADOW
 from tests.killed import KILLED, run_until_killed
-from tests.second_release import build_second_release, copy_of_repository
+from tests.second_release import build_second_release, repository_of_r0001
 
 pytestmark = pytest.mark.triton
 
@@ -68,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def triton(tmp_path_factory: pytest.TempPathFactory, built: Path) -> Iterator[tuple[Path, TritonPorts]]:
     """A server on a copy of the model repository with both releases; the tests leave its champion as they like."""
     folder = tmp_path_factory.mktemp("triton")
-    repository = copy_of_repository(folder / "repository")
+    repository = repository_of_r0001(folder / "repository")
     settings = Settings(model_repository=str(repository))
     for name in ("r0002", "r0003"):
         install_release(built / name, settings, **WHO)
