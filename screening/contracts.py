@@ -355,6 +355,15 @@ QUALITY = Contract(
             "log odds",
             nullable=True,
         ),
+        Column(
+            "face_score",
+            pa.float32(),
+            "probability of a face where it is likeliest; null before it was measured",
+            "0..1",
+            low=0,
+            high=1,
+            nullable=True,
+        ),
         Column("short_side_px", pa.int32(), "shorter side as uploaded", "px", low=1),
         Column("is_greyscale", pa.bool_(), "no pixel has a colour"),
         Column(
@@ -372,13 +381,13 @@ QUALITY = Contract(
         Column(
             "filters_version",
             _TEXT,
-            "digests of what the filters learnt: regions.onnx, blur.json, framing.json, lettering.json",
+            "digests of what the filters learnt: regions.onnx, blur.json, framing.json, lettering.json, faces.onnx",
         ),
     ),
 )
 
 
-_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score", "colour_cast_stops", "lettering_score"})
+_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score", "colour_cast_stops", "lettering_score", "face_score"})
 """Of a table of quality: nights that were published before have none of them."""
 
 

@@ -452,6 +452,9 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
             False,
             (Mark(flag, limits.flag_lettering),),
         ),
+        "face_score": ShownMeasure(
+            "Face in the photo", "probability where one is likeliest", True, (Mark(flag, limits.flag_face),)
+        ),
         "short_side_px": ShownMeasure(
             "Shorter side",
             "pixels, as uploaded",

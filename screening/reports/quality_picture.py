@@ -11,8 +11,9 @@ from screening.contracts import QUALITY
 from screening.cutoffs import LINES, QualityCutoffs
 from screening.stages.pixels import VIEW_LONG_SIDE, fit_long_side
 from screening.stages.quality.blur import sharpness_map
+from screening.stages.quality.faces import Face, find_face
 from screening.stages.quality.judge import QualityVerdict
-from screening.stages.quality.lettering import find_rows
+from screening.stages.quality.lettering import Row, find_rows
 from screening.stages.quality.measure import QualityMeasures
 from screening.stages.quality.regions import find_regions
 
@@ -41,12 +42,12 @@ def draw_quality(
     height = max(view.shape[0] + 3 * _LINE_PX, len(words) * _LINE_PX + 2 * _MARGIN_PX)
     panels = [
         _panel(
-            _draw_regions(view, cutoffs.flag_lettering),
+            _draw_regions(view, cutoffs),
             ("lesion", _GREEN),
             ("not skin", _CYAN),
             ("ink", _MAGENTA),
             ("hair", _YELLOW),
-            ("print", _BLUE),
+            ("print, face", _BLUE),
         ),
         _panel(_draw_sharpness(view), ("fine detail: blue has much, red has none", _BLACK)),
         _write(words),
@@ -54,7 +55,7 @@ def draw_quality(
     return np.hstack([_pad(panel, height) for panel in panels])
 
 
-def _draw_regions(view: np.ndarray, flag_lettering: float) -> np.ndarray:
+def _draw_regions(view: np.ndarray, cutoffs: QualityCutoffs) -> np.ndarray:
     regions = find_regions(view)
     drawn = view.astype(np.float32)
     for mask, colour in ((~regions.skin_mask, _CYAN), (regions.ink_mask, _MAGENTA), (regions.hair_mask, _YELLOW)):
@@ -63,9 +64,12 @@ def _draw_regions(view: np.ndarray, flag_lettering: float) -> np.ndarray:
     lesion = cv2.resize(regions.lesion_mask.astype(np.uint8), view.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     outlines, _ = cv2.findContours(lesion, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     picture = cv2.drawContours(drawn.astype(np.uint8), outlines, -1, _GREEN, 2)
-    for row in find_rows(view):
-        if row.score >= flag_lettering:
-            cv2.rectangle(picture, (row.left, row.top), (row.right, row.bottom), _BLUE, 2)
+    private: list[Row | Face] = [row for row in find_rows(view) if row.score >= cutoffs.flag_lettering]
+    face = find_face(view)
+    if face.score >= cutoffs.flag_face:
+        private.append(face)
+    for box in private:
+        cv2.rectangle(picture, (round(box.left), round(box.top)), (round(box.right), round(box.bottom)), _BLUE, 2)
     return np.asarray(picture)
 
 

@@ -52,6 +52,7 @@ GOOD = QualityMeasures(
     is_greyscale=False,
     colour_cast_stops=-0.4,
     lettering_score=-3.0,
+    face_score=0.2,
 )
 
 
@@ -88,6 +89,7 @@ LIMITS = [
     ("refuse_hair", "lesion_hair_fraction", "hair_over_lesion", "from"),
     ("flag_hair", "hair_fraction", "some_hair", "from"),
     ("flag_lettering", "lettering_score", "needs_privacy_check", "from"),
+    ("flag_face", "face_score", "needs_privacy_check", "from"),
 ]
 
 
@@ -183,6 +185,7 @@ share = st.floats(0, 1)
         is_greyscale=st.booleans(),
         colour_cast_stops=st.none() | st.floats(-8, 16),
         lettering_score=st.none() | st.floats(-30, 30),
+        face_score=share,
     )
 )
 def test_observing_never_refuses_and_enforcing_refuses_exactly_for_refusing_issues(measures):

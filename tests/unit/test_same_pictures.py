@@ -116,7 +116,8 @@ def test_a_night_that_was_published_without_hashes_is_left_out_and_told(context,
 
 
 @pytest.mark.parametrize(
-    "unmeasured", [["lettering_score"], ["colour_cast_stops", "lettering_score", "lesion_cut_score", "skin_ita_deg"]]
+    "unmeasured",
+    [["face_score"], ["colour_cast_stops", "lettering_score", "face_score", "lesion_cut_score", "skin_ita_deg"]],
 )
 def test_a_night_from_before_the_latest_measures_is_compared(context, tmp_path, unmeasured):
     publish(context, "old.jpg", "x", days_back=2)

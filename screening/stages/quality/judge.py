@@ -88,7 +88,10 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
         },
         {"dye_over_lesion": m.lesion_dye_fraction >= c.flag_lesion_dye, "some_dye": m.dye_certainty >= c.flag_dye},
         {"hair_over_lesion": m.lesion_hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
-        {"needs_privacy_check": LINES["flag_lettering"].is_hit(m.lettering_score, c.flag_lettering)},
+        {
+            "needs_privacy_check": LINES["flag_lettering"].is_hit(m.lettering_score, c.flag_lettering)
+            or m.face_score >= c.flag_face
+        },
         {
             "greyscale": m.is_greyscale,
             "colour_cast": LINES["flag_colour_cast"].is_hit(m.colour_cast_stops, c.flag_colour_cast),

@@ -15,6 +15,7 @@ import numpy as np
 from screening.stages.pixels import MODEL_SIDE, DecodedPhoto, shrink
 from screening.stages.quality.blur import blur_features, blur_probabilities
 from screening.stages.quality.colour_cast import measure_cast_stops
+from screening.stages.quality.faces import find_face
 from screening.stages.quality.framing import cut_score, framing_features
 from screening.stages.quality.lettering import measure_lettering
 from screening.stages.quality.regions import CELLS, around, at_size_of, find_regions
@@ -77,6 +78,8 @@ class QualityMeasures:
     short_side_px: int
     """Shorter side as uploaded, pixels."""
     is_greyscale: bool
+    face_score: float
+    """The probability that there is a face where it is likeliest, 0..1."""
     skin_ita_deg: float | None = None
     """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
     colour_cast_stops: float | None = None
@@ -118,6 +121,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         lesion_glare_fraction=_share(is_white[at_size_of(lesion, small)]),
         short_side_px=min(photo.header.width, photo.header.height),
         is_greyscale=photo.is_greyscale,
+        face_score=find_face(view).score,
         skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(tiny, bare_skin),
         colour_cast_stops=None if photo.is_greyscale else measure_cast_stops(tiny, bare_skin),
         lettering_score=measure_lettering(view),
