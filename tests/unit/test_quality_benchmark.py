@@ -9,8 +9,10 @@ import pytest
 
 from tests.benchmarks.quality import damage_figures
 from tests.benchmarks.quality.damage_figures import Findings, look_at
+from tests.benchmarks.quality.filters import as_upload, ask_filters
 from tests.benchmarks.quality.real_photos import RealPhoto
 from tests.unit.skin_photos import lesion_mask, skin_photo
+from tests.unit.test_faces import with_face
 
 SIZE = (96, 128)
 
@@ -45,3 +47,10 @@ def test_no_figure_is_counted_over_nothing(findings, figures_of):
     assert figures
     assert not [figure.what for figure in figures if math.isnan(figure.estimate.value)]
     assert all(figure.estimate.low <= figure.estimate.value <= figure.estimate.high for figure in figures)
+
+
+def test_a_face_is_no_alarm_of_print_though_both_raise_one_issue():
+    said = ask_filters(as_upload(with_face(skin_photo(), 400, 50, 50)))
+
+    assert "needs_privacy_check" in said.issues
+    assert said.raised & {"print", "face"} == {"face"}

@@ -26,6 +26,7 @@ SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
     "not skin": lambda m: -m.border_skin_fraction,
     "cast": lambda m: _WITHIN if m.colour_cast_stops is None else m.colour_cast_stops,
     "print": lambda m: _WITHIN if m.lettering_score is None else m.lettering_score,
+    "face": lambda m: m.face_score,
 }
 """One number per filter, higher = worse. The only place that names the fields of ``QualityMeasures``."""
 
@@ -39,9 +40,11 @@ ISSUES_OF: Mapping[str, frozenset[str]] = {
     "bright": frozenset({"too_bright", "glare"}),
     "not skin": frozenset({"no_skin", "little_skin"}),
     "cast": frozenset({"colour_cast"}),
-    "print": frozenset({"needs_privacy_check"}),
 }
 """The issues by which each filter speaks, refusing or flagging."""
+
+PRIVACY: Mapping[str, float] = {"print": CUTOFFS.flag_lettering, "face": CUTOFFS.flag_face}
+"""Filters that speak by one issue, ``needs_privacy_check``: which of them spoke is told by its score."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,12 @@ def ask_filters(photo: DecodedPhoto) -> Said:
     """Measure and judge one photo with the product's cut-offs."""
     measures = measure_quality(photo)
     judged = judge_quality(measures, CUTOFFS, "enforce")
+    scores = {name: float(score(measures)) for name, score in SCORES.items()}
+    raised = {name for name, issues in ISSUES_OF.items() if issues & set(judged.issues)}
+    raised |= {name for name, limit in PRIVACY.items() if scores[name] >= limit}
     return Said(
-        scores={name: float(score(measures)) for name, score in SCORES.items()},
-        raised=frozenset(name for name, issues in ISSUES_OF.items() if issues & set(judged.issues)),
+        scores=scores,
+        raised=frozenset(raised),
         verdict=judged.verdict,
         issues=judged.issues,
     )
