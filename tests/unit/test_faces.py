@@ -27,11 +27,12 @@ def drawn_face(side: int, skin: tuple[int, int, int] = (224, 182, 152)) -> np.nd
         cv2.ellipse(canvas, (x, 160), (34, 10), 0, 180, 360, dark.tolist(), 7)
     cv2.ellipse(canvas, (200, 245), (24, 14), 0, 0, 180, (np.array(skin) * 0.7).tolist(), 5)
     cv2.ellipse(canvas, (200, 300), (48, 16), 0, 0, 360, (170, 80, 80), -1)
-    return cv2.resize(cv2.GaussianBlur(canvas, (9, 9), 2.5), (side, side), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(canvas, (9, 9), 2.5)
+    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_AREA))
 
 
 def with_face(photo: np.ndarray, side: int, left: int, top: int) -> np.ndarray:
-    canvas = np.clip(photo, 0, 255).astype(np.uint8)
+    canvas: np.ndarray = np.clip(photo, 0, 255).astype(np.uint8)
     canvas[top : top + side, left : left + side] = drawn_face(side)
     return canvas
 
@@ -42,6 +43,17 @@ def test_a_face_calls_for_a_look_at_privacy(side, place):
     measures = measure_quality(decoded(with_face(skin_photo(), side, *place)))
 
     assert measures.face_score >= FLAG
+
+
+@pytest.mark.parametrize(("side", "place"), [(200, (50, 50)), (180, (400, 100))])
+def test_a_small_face_is_found_at_the_second_look(side, place):
+    """At the first look they have 0.67 and 0.64."""
+    assert measure_quality(decoded(with_face(skin_photo(), side, *place))).face_score >= FLAG
+
+
+@pytest.mark.parametrize("place", [(0, 0), (700, 0), (0, 450), (700, 450)])
+def test_a_face_in_a_corner_is_looked_at_again_as_well_as_one_in_the_middle(place):
+    assert measure_quality(decoded(with_face(skin_photo(), 300, *place))).face_score >= FLAG
 
 
 @pytest.mark.parametrize("photo_size", [(1000, 750), (750, 1000), (1000, 300)])
