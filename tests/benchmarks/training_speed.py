@@ -102,7 +102,7 @@ class _Turns(lightning.Callback):
     def on_train_batch_end(
         self,
         trainer: lightning.Trainer,
-        module: lightning.LightningModule,
+        module: FitMember,  # type: ignore[override]  # no other module is trained here
         outputs: object,  # noqa: ARG002
         batch: object,  # noqa: ARG002
         batch_idx: int,
