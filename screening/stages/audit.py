@@ -19,9 +19,8 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from screening.contracts import Contract, check_table
@@ -39,6 +38,9 @@ from screening.stages.expectations import (
     to_frame,
 )
 from screening.taxonomy import TrainingClasses
+
+if TYPE_CHECKING:  # a process that does not audit should not wait for its import
+    import pandas as pd
 
 
 @dataclass(frozen=True)

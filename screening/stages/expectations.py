@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,6 +34,9 @@ from screening.stages.accounting import SUM_TOLERANCE
 from screening.stages.ensemble import ENSEMBLE
 from screening.stages.referral import ACTIONS
 from screening.taxonomy import TrainingClasses
+
+if TYPE_CHECKING:  # a process that does not audit should not wait for its import
+    import pandas as pd
 
 PHOTO_ID = r"^[0-9a-f]{32}$"
 PERSON = r"^p-[0-9a-f]{24}$"

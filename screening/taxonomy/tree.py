@@ -170,7 +170,7 @@ def load_taxonomy(path: Path = TAXONOMY_FILE) -> Taxonomy:
     """
     try:
         text = path.read_bytes()
-        nodes = yaml.safe_load(text)
+        nodes = yaml.load(text, yaml.CSafeLoader)  # in C, since every command reads this file
     except FileNotFoundError as error:
         raise MissingError(f"taxonomy: {path} does not exist") from error
     except yaml.YAMLError as error:
