@@ -364,6 +364,20 @@ QUALITY = Contract(
             high=1,
             nullable=True,
         ),
+        Column(
+            "crust_score",
+            pa.float32(),
+            "that crust, scale, exudate or blood hides a third and more of the lesion; null before it was measured",
+            "log odds",
+            nullable=True,
+        ),
+        Column(
+            "object_score",
+            pa.float32(),
+            "that a thing lies on the lesion, such as a ruler, a sticker or a gauze; null before it was measured",
+            "log odds",
+            nullable=True,
+        ),
         Column("short_side_px", pa.int32(), "shorter side as uploaded", "px", low=1),
         Column("is_greyscale", pa.bool_(), "no pixel has a colour"),
         Column(
@@ -381,13 +395,23 @@ QUALITY = Contract(
         Column(
             "filters_version",
             _TEXT,
-            "digests of what the filters learnt: regions.onnx, blur.json, framing.json, lettering.json, faces.onnx",
+            "digests of what the filters learnt: regions.onnx, blur.json, framing.json, lettering.json, faces.onnx, surface.json",
         ),
     ),
 )
 
 
-_LATER_MEASURES = frozenset({"skin_ita_deg", "lesion_cut_score", "colour_cast_stops", "lettering_score", "face_score"})
+_LATER_MEASURES = frozenset(
+    {
+        "skin_ita_deg",
+        "lesion_cut_score",
+        "colour_cast_stops",
+        "lettering_score",
+        "face_score",
+        "crust_score",
+        "object_score",
+    }
+)
 """Of a table of quality: nights that were published before have none of them."""
 
 

@@ -455,6 +455,18 @@ def shown_measures(limits: QualityCutoffs) -> dict[str, ShownMeasure]:
         "face_score": ShownMeasure(
             "Face in the photo", "probability where one is likeliest", True, (Mark(flag, limits.flag_face),)
         ),
+        "crust_score": ShownMeasure(
+            "Crust on the lesion",
+            "log odds of crust, scale, exudate or blood; more is likelier",
+            False,
+            (Mark(flag, limits.flag_crust),),
+        ),
+        "object_score": ShownMeasure(
+            "Thing on the lesion",
+            "log odds of a ruler, a sticker or a gauze; more is likelier",
+            False,
+            (Mark(flag, limits.flag_object),),
+        ),
         "short_side_px": ShownMeasure(
             "Shorter side",
             "pixels, as uploaded",

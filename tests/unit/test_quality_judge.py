@@ -53,6 +53,8 @@ GOOD = QualityMeasures(
     colour_cast_stops=-0.4,
     lettering_score=-3.0,
     face_score=0.2,
+    crust_score=-4.0,
+    object_score=-5.0,
 )
 
 
@@ -90,6 +92,8 @@ LIMITS = [
     ("flag_hair", "hair_fraction", "some_hair", "from"),
     ("flag_lettering", "lettering_score", "needs_privacy_check", "from"),
     ("flag_face", "face_score", "needs_privacy_check", "from"),
+    ("flag_crust", "crust_score", "crust_over_lesion", "from"),
+    ("flag_object", "object_score", "object_over_lesion", "from"),
 ]
 
 
@@ -142,6 +146,12 @@ def test_the_most_severe_issue_decides_and_all_are_recorded():
     assert (judged.reason, judged.advice) == ("too_dark", ENGLISH["too_dark"])
 
 
+def test_nothing_lies_on_a_lesion_where_no_lesion_stands_out():
+    judged = judge_quality(but(lesion_certainty=0.2, crust_score=9.0, object_score=9.0), CUTOFFS, "enforce")
+
+    assert judged.issues == ("no_lesion_found",)
+
+
 def test_a_flag_alone_does_not_refuse():
     judged = judge_quality(but(dye_certainty=0.95), CUTOFFS, "enforce")
 
@@ -186,6 +196,8 @@ share = st.floats(0, 1)
         colour_cast_stops=st.none() | st.floats(-8, 16),
         lettering_score=st.none() | st.floats(-30, 30),
         face_score=share,
+        crust_score=st.floats(-30, 30),
+        object_score=st.floats(-30, 30),
     )
 )
 def test_observing_never_refuses_and_enforcing_refuses_exactly_for_refusing_issues(measures):
@@ -266,11 +278,11 @@ def judged(pixels: np.ndarray, **facts: object) -> tuple[Verdict, tuple[str, ...
 
 
 @pytest.mark.parametrize("tone", [LIGHT_SKIN, (235, 200, 190), (175, 130, 105), (125, 88, 66), DARK_SKIN])
-def test_a_good_photo_of_any_skin_tone_is_graded_and_at_most_its_drawn_mole_is_taken_for_dye(tone):
+def test_a_good_photo_of_any_skin_tone_is_graded_and_at_most_its_drawn_mole_is_taken_for_dye_or_a_sticker(tone):
     verdict, issues = judged(skin_photo(skin=tone))
 
     assert verdict != Verdict.REFUSED
-    assert set(issues) <= {"some_dye"}
+    assert set(issues) <= {"some_dye", "object_over_lesion"}
 
 
 def test_a_light_skin_with_two_stops_less_light_is_usable():

@@ -117,7 +117,18 @@ def test_a_night_that_was_published_without_hashes_is_left_out_and_told(context,
 
 @pytest.mark.parametrize(
     "unmeasured",
-    [["face_score"], ["colour_cast_stops", "lettering_score", "face_score", "lesion_cut_score", "skin_ita_deg"]],
+    [
+        ["crust_score", "object_score"],
+        [
+            "colour_cast_stops",
+            "lettering_score",
+            "face_score",
+            "crust_score",
+            "object_score",
+            "lesion_cut_score",
+            "skin_ita_deg",
+        ],
+    ],
 )
 def test_a_night_from_before_the_latest_measures_is_compared(context, tmp_path, unmeasured):
     publish(context, "old.jpg", "x", days_back=2)

@@ -87,6 +87,10 @@ def find_issues(m: QualityMeasures, c: QualityCutoffs) -> set[str]:
             "lesion_off_centre": is_lesion and m.lesion_offset >= c.flag_offset,
         },
         {"dye_over_lesion": m.lesion_dye_fraction >= c.flag_lesion_dye, "some_dye": m.dye_certainty >= c.flag_dye},
+        {
+            "object_over_lesion": is_lesion and m.object_score >= c.flag_object,
+            "crust_over_lesion": is_lesion and m.crust_score >= c.flag_crust,
+        },
         {"hair_over_lesion": m.lesion_hair_fraction >= c.refuse_hair, "some_hair": m.hair_fraction >= c.flag_hair},
         {
             "needs_privacy_check": LINES["flag_lettering"].is_hit(m.lettering_score, c.flag_lettering)

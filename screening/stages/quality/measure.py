@@ -21,6 +21,7 @@ from screening.stages.quality.lettering import measure_lettering
 from screening.stages.quality.regions import CELLS, around, at_size_of, find_regions
 from screening.stages.quality.skin_colour import find_skin_colour
 from screening.stages.quality.skin_tone import COLOUR_LONG_SIDE, measure_ita_deg
+from screening.stages.quality.surface import surface_features, surface_scores
 
 LIGHT_LONG_SIDE = 256
 """Pixels of the view in which light is measured."""
@@ -80,6 +81,10 @@ class QualityMeasures:
     is_greyscale: bool
     face_score: float
     """The probability that there is a face where it is likeliest, 0..1."""
+    crust_score: float
+    """Log odds that crust, scale, exudate or blood hides a third and more of the lesion."""
+    object_score: float
+    """Log odds that a thing lies on the lesion, such as a ruler, a sticker or a gauze."""
     skin_ita_deg: float | None = None
     """Individual typology angle of the skin beside the lesion, degrees; None where there is too little of it."""
     colour_cast_stops: float | None = None
@@ -98,6 +103,7 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
     sharp, defocus, motion = blur_probabilities(blur_features(grey, lesion))
     is_white = small >= _WHITE_LEVEL
     skin_luma = small[at_size_of(skin, small)]
+    crust, thing = surface_scores(surface_features(view, regions))
     bare_skin = skin & ~around(lesion, _HAIR_CELLS) & ~ink & ~hair
     return QualityMeasures(
         blur_score=float(np.log((defocus + motion + _TINY) / (sharp + _TINY))),
@@ -122,6 +128,8 @@ def measure_quality(photo: DecodedPhoto) -> QualityMeasures:
         short_side_px=min(photo.header.width, photo.header.height),
         is_greyscale=photo.is_greyscale,
         face_score=find_face(view).score,
+        crust_score=crust,
+        object_score=thing,
         skin_ita_deg=None if photo.is_greyscale else measure_ita_deg(tiny, bare_skin),
         colour_cast_stops=None if photo.is_greyscale else measure_cast_stops(tiny, bare_skin),
         lettering_score=measure_lettering(view),

@@ -94,6 +94,12 @@ def is_cut_by(lesion: np.ndarray, window: tuple[int, int, int, int]) -> bool | N
     return False if count == whole and margin >= _LEAST_MARGIN else None
 
 
+def in_another_tone(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The same with less melanin, or with more up to the darkest skin; pixels 0..255, of any number type."""
+    light = (np.maximum(picture, 0) / 255) ** 2.2 * np.exp(-random.uniform(-0.5, 2.2) * np.array(MELANIN))
+    return np.asarray(255 * np.minimum(light, 1) ** (1 / 2.2))
+
+
 def _taken(part: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """As a camera might have taken it, on any skin: a part is soft, and softness must not tell that it is a part."""
     side = round(np.exp(random.uniform(np.log(48), np.log(MODEL_SIDE))))
@@ -102,8 +108,7 @@ def _taken(part: np.ndarray, random: np.random.Generator) -> np.ndarray:
     if random.random() < 0.5:
         soft = cv2.GaussianBlur(soft, (0, 0), random.uniform(0.4, 2.5))
     if random.random() < 0.4:  # more or less melanin everywhere
-        light = (np.maximum(soft, 0) / 255) ** 2.2 * np.exp(-random.uniform(-0.5, 2.2) * np.array(MELANIN))
-        soft = 255 * np.minimum(light, 1) ** (1 / 2.2)
+        soft = in_another_tone(soft, random)
     gains = np.exp(random.uniform(-0.1, 0.1, 3) + random.uniform(-0.4, 0.2))
     picture = soft * gains + random.normal(0, random.uniform(0, 4.0), soft.shape)
     if random.random() < 0.5:

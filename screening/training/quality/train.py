@@ -16,12 +16,14 @@ from screening.stages.quality.duplicates import find_first_known, perceptual_has
 from screening.stages.quality.framing import FRAMING
 from screening.stages.quality.lettering import LETTERING
 from screening.stages.quality.network import REGIONS
+from screening.stages.quality.surface import SURFACE
 from screening.training.quality.blurred_photos import read_sharp_photos
 from screening.training.quality.export import export_regions
 from screening.training.quality.fit_blur import fit_blur
 from screening.training.quality.fit_framing import fit_framing
 from screening.training.quality.fit_lettering import fit_lettering
 from screening.training.quality.fit_regions import RegionsRecipe, fit_regions
+from screening.training.quality.fit_surface import fit_surface, read_crusted
 from screening.training.quality.framed_photos import read_drawn_lesions
 from screening.training.quality.lettered_photos import read_unlettered
 from screening.training.quality.photos import read_photos
@@ -31,7 +33,7 @@ _LEARNT_FROM = ("pad_ufes", "ham10000", "isic9", "isic2017_masks")
 
 
 def train_filters(photos: Path, weights_dir: Path, work: Path) -> list[Path]:
-    """Fit the network that finds regions, blur and framing by what it finds, then lettering, and write all; rounds in ``work`` are kept.
+    """Fit the network that finds regions, what builds on it, and lettering, and write all; rounds in ``work`` are kept.
 
     Args:
         photos: folder of the published data sets.
@@ -41,11 +43,13 @@ def train_filters(photos: Path, weights_dir: Path, work: Path) -> list[Path]:
     apart = rated_photos(photos)
     recipe = _read_recipe()
     network = fit_regions(list(read_photos(photos, apart)), recipe, weights_dir, work)
+    lesions = list(read_drawn_lesions(photos, apart))
     return [
         export_regions(network, REGIONS),
         fit_blur(read_sharp_photos(photos, apart), WEIGHTS),
-        fit_framing(list(read_drawn_lesions(photos, apart)), FRAMING),
+        fit_framing(lesions, FRAMING),
         fit_lettering(list(read_unlettered(photos, apart)), LETTERING),
+        fit_surface(lesions, list(read_crusted(photos)), SURFACE),
     ]
 
 

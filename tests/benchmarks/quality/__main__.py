@@ -23,6 +23,7 @@ from tests.benchmarks.quality.contact_sheet import write_contact_sheets
 from tests.benchmarks.quality.damage_figures import (
     Findings,
     blur_figures,
+    crust_figures,
     dye_figures,
     framing_figures,
     hair_figures,
@@ -32,6 +33,7 @@ from tests.benchmarks.quality.damage_figures import (
     print_figures,
     published_figures,
     skin_type_figures,
+    thing_figures,
     tone_figures,
 )
 from tests.benchmarks.quality.filters import CUTOFFS, Said, ask_filters
@@ -70,7 +72,8 @@ def main() -> int:
     if not DATA.is_dir():
         console.print(f"skipped: the published photos are not at {DATA}")
         return 0
-    published = [p for p in held_out_photos() if not p.has_ink]
+    held_out = held_out_photos()
+    published = [p for p in held_out if not p.has_ink]
     sharp = sharpest(published, arguments.photos or SHARP_PHOTOS)
     if arguments.contact_sheets:
         for path in write_contact_sheets(sharp[len(sharp) // 4 :: max(1, len(sharp) // 4)][:3], arguments.out):
@@ -78,12 +81,13 @@ def main() -> int:
         return 0
     rated = rated_photos(DATA)
     if arguments.photos:
-        published = published[: arguments.photos]
+        published, held_out = published[: arguments.photos], held_out[: 4 * arguments.photos]
         rated = rated[:: max(1, len(rated) // (10 * arguments.photos))]  # two ratings, three answers each, two kinds
     with ProcessPoolExecutor(CORES) as pool:
         tables = {"Cost, CPU": speed_figures(sharp[:TIMED_PHOTOS])}  # first, while nothing else runs
         labelled = _each(pool, partial(read_rated, DATA / "artefacts" / "images"), rated, "rated photos")
         said = _each(pool, _as_published, published, "held-out photos as published")
+        said_of_all = _each(pool, _as_published, held_out, "held-out photos, those with ink too")
         sizes = _each(pool, says_at_both_sizes, published, "two sizes")
         as_they_are = {
             source: _each(pool, _file_as_published, files[: arguments.photos], f"{source} as published")
@@ -99,6 +103,8 @@ def main() -> int:
         "Distance": framing_figures(findings),
         "Light": light_figures(findings),
         "Print": print_figures(findings),
+        "Things on the lesion": thing_figures(findings),
+        "Crust, real labels (one lay rater)": crust_figures(held_out, said_of_all),
         "Published photos as they are": published_figures(as_they_are),
         "Innocent look-alikes": look_alike_figures(findings),
         "Skin tones, the same photos re-toned": tone_figures(findings),

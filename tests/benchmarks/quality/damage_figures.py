@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,6 +35,7 @@ from tests.benchmarks.quality.scenes import (
     STOPS,
     pictures_of,
 )
+from tests.benchmarks.quality.things import PLACES, THINGS
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Finding:
     photo: str
     has_hair: bool
     """Of its own, before anything was made of it."""
+    crust: str
+    """As ``RealPhoto.crust``."""
     group: str
     kind: str
     level: str
@@ -53,7 +56,7 @@ class Finding:
 def look_at(photo: RealPhoto) -> list[Finding]:
     """Make all pictures of a photo, one at a time, and ask the filters about each."""
     return [
-        Finding(photo.name, photo.has_hair, p.group, p.kind, p.level, ask_filters(as_upload(p.pixels)))
+        Finding(photo.name, photo.has_hair, photo.crust, p.group, p.kind, p.level, ask_filters(as_upload(p.pixels)))
         for p in pictures_of(photo)
     ]
 
@@ -90,8 +93,8 @@ class Findings:
         return np.array([f.said.scores[name] for f in self._all])
 
     def innocent_of(self, name: str) -> Findings:
-        """Those that the filter should not raise: hair in a hairy photo is no false alarm."""
-        return self.only(lambda f: not (name == "hair" and f.has_hair))
+        """Those that the filter should not raise: hair in a hairy photo is no false alarm, nor is crust on a crusted lesion."""
+        return self.only(lambda f: not (name == "hair" and f.has_hair) and not (name == "crust" and f.crust != "no"))
 
     def raised(self, name: str) -> Estimate:
         """Share refused or flagged by one filter, with the product's cut-offs."""
@@ -218,27 +221,65 @@ def print_figures(findings: Findings) -> list[Figure]:
     return figures
 
 
+def thing_figures(findings: Findings) -> list[Figure]:
+    """Rulers, stickers, plasters and gauzes on the lesion, against the same photos without, and beside it."""
+    good, laid = findings.of("things", AS_IS), findings.of("things")
+    over, beside = (laid.only(partial(_level_is, place)) for place in PLACES)
+    figures = [
+        at_least("thing on the lesion: AUC", over.auc_against(good, "thing"), "auc", 0.97),
+        at_least("thing on the lesion: raised as judged", over.raised("thing"), "share", 0.75),
+        at_most("photos without: raised as judged", good.raised("thing"), "share", 0.03),
+        at_most("beside the lesion: raised as judged", beside.raised("thing"), "share", 0.1),
+    ]
+    figures += [
+        Figure(
+            f"{thing}, {place} the lesion: raised as judged", laid.of("things", thing, place).raised("thing"), "share"
+        )
+        for thing in THINGS
+        for place in PLACES
+    ]
+    return figures
+
+
+def crust_figures(photos: Sequence[RealPhoto], said: Sequence[Said]) -> list[Figure]:
+    """Held-out photos whose lesions one lay person rated: crust, scale, exudate or blood over a third and more, or none."""
+    rated = {
+        word: [(photo.patient_id, s) for photo, s in zip(photos, said, strict=True) if photo.crust == word]
+        for word in ("yes", "uncertain", "no")
+    }
+    people = {word: [person for person, _ in of_word] for word, of_word in rated.items()}
+    scores = {word: np.array([s.scores["crust"] for _, s in of_word]) for word, of_word in rated.items()}
+    raised = {word: share(["crust" in s.raised for _, s in of_word], people[word]) for word, of_word in rated.items()}
+    told = auc(scores["yes"], people["yes"], scores["no"], people["no"])
+    return [
+        at_least("crust against none: AUC", told, "auc", 0.9),
+        at_least("crust: raised as judged", raised["yes"], "share", 0.6),
+        at_most("none: raised as judged", raised["no"], "share", 0.05),
+        Figure("uncertain: raised as judged", raised["uncertain"], "share"),
+    ]
+
+
 def _level_is(level: str, finding: Finding) -> bool:
     return finding.level == level
 
 
 def published_figures(said: Mapping[str, list[Said]]) -> list[Figure]:
-    """Photos as they were published, by set: what cast, print and faces raise in those that nothing was learnt from."""
+    """Photos as they were published, by set: what cast, print, faces and things raise in those that nothing was learnt from."""
     return [
         at_most(
             f"{source}: raised by {name}", share([name in s.raised for s in of_set], range(len(of_set))), "share", most
         )
         for source, of_set in said.items()
-        for name, most in (("cast", 0.05), ("print", 0.01), ("face", 0.005))
+        for name, most in (("cast", 0.05), ("print", 0.01), ("face", 0.005), ("thing", 0.03))
     ]
 
 
 def look_alike_figures(findings: Findings) -> list[Figure]:
-    """What must pass: raised by dye, blur, hair, cast, print or faces in at most 5 %."""
+    """What must pass: raised by dye, blur, hair, cast, print, faces or things in at most 5 %."""
     figures = []
     for kind in [AS_IS, *findings.of("look-alike").kinds()]:
         innocent = findings.of("look-alike", kind)
-        for name in ("dye", "blur", "hair", "cast", "print", "face"):
+        for name in ("dye", "blur", "hair", "cast", "print", "face", "thing"):
             raised = innocent.innocent_of(name).raised(name)
             figures.append(at_most(f"{kind}: raised by {name}", raised, "share", 0.05))
         figures.append(Figure(f"{kind}: refused", innocent.refused(), "share"))
@@ -253,7 +294,7 @@ def tone_figures(findings: Findings) -> list[Figure]:
 def skin_type_figures(photos: list[RealPhoto], said: list[Said]) -> list[Figure]:
     """The held-out photos without ink as they were taken, by the skin type that was recorded; few are of type IV and over."""
     findings = [
-        (photo.fitzpatrick, Finding(photo.name, photo.has_hair, "published", AS_IS, "", words))
+        (photo.fitzpatrick, Finding(photo.name, photo.has_hair, photo.crust, "published", AS_IS, "", words))
         for photo, words in zip(photos, said, strict=True)
         if photo.fitzpatrick
     ]

@@ -27,6 +27,8 @@ SCORES: Mapping[str, Callable[[QualityMeasures], float]] = {
     "cast": lambda m: _WITHIN if m.colour_cast_stops is None else m.colour_cast_stops,
     "print": lambda m: _WITHIN if m.lettering_score is None else m.lettering_score,
     "face": lambda m: m.face_score,
+    "crust": lambda m: m.crust_score,
+    "thing": lambda m: m.object_score,
 }
 """One number per filter, higher = worse. The only place that names the fields of ``QualityMeasures``."""
 
@@ -40,6 +42,8 @@ ISSUES_OF: Mapping[str, frozenset[str]] = {
     "bright": frozenset({"too_bright", "glare"}),
     "not skin": frozenset({"no_skin", "little_skin"}),
     "cast": frozenset({"colour_cast"}),
+    "crust": frozenset({"crust_over_lesion"}),
+    "thing": frozenset({"object_over_lesion"}),
 }
 """The issues by which each filter speaks, refusing or flagging."""
 

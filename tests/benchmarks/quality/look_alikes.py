@@ -86,7 +86,16 @@ def on_cloth(
 
 def with_ruler(photo: np.ndarray, noise: np.random.Generator) -> np.ndarray:
     """A white paper scale with millimetre ticks along one side."""
-    width, scale = photo.shape[1], unit(photo)
+    paper = ruler_strip(photo.shape[1], unit(photo))
+    depth = len(paper)
+    lit = paper * min(1.0, float(np.percentile(photo, 90)) / 210)
+    if noise.random() < 0.5:
+        return np.vstack([np.rot90(lit, 2), photo[depth:]]).astype(np.float32)
+    return np.vstack([photo[:-depth], lit]).astype(np.float32)
+
+
+def ruler_strip(width: int, scale: float) -> np.ndarray:
+    """A paper scale of so many pixels, uint8, its ticks along the first row; ``scale`` as ``unit``."""
     depth = round(62 * scale)
     paper = np.full((depth, width, 3), (232, 230, 224), np.uint8)
     tick = 9 * scale
@@ -99,10 +108,7 @@ def with_ruler(photo: np.ndarray, noise: np.random.Generator) -> np.ndarray:
             cv2.putText(
                 paper, str(number // 10), place, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * scale, (25, 25, 28), 2, cv2.LINE_AA
             )
-    lit = paper * min(1.0, float(np.percentile(photo, 90)) / 210)
-    if noise.random() < 0.5:
-        return np.vstack([np.rot90(lit, 2), photo[depth:]]).astype(np.float32)
-    return np.vstack([photo[:-depth], lit]).astype(np.float32)
+    return paper
 
 
 def with_chain(photo: np.ndarray, lesion: np.ndarray, noise: np.random.Generator) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 ``seen_in_photos.csv`` says which held-out photos of PAD-UFES-20 bear ink (pen, dye, tattoo) or clearly visible hair, as one
 lay person saw on a contact sheet of 200 px; photos that are not in it bear neither. A dye that is found in a photo with real
-ink would be no false alarm.
+ink would be no false alarm. ``crusted_photos.csv`` says in which the lesion is hidden to a third and more by crust, scale, exudate or
+blood, as the same person saw at 210 px.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class RealPhoto:
     """Recorded skin type, ``I`` to ``VI``, empty when none was recorded."""
     has_ink: bool
     has_hair: bool
+    crust: str
+    """``yes``, ``uncertain``, ``no``; empty where nobody looked."""
 
     @property
     def name(self) -> str:
@@ -62,6 +65,7 @@ class RealPhoto:
 def held_out_photos(data: Path = DATA) -> list[RealPhoto]:
     """The held-out photos of PAD-UFES-20 that have a mask, each at the largest size at hand."""
     seen = {row["file"]: row for row in _rows(Path(__file__).with_name("seen_in_photos.csv"))}
+    crust = {row["file"]: row["crust"] for row in _rows(Path(__file__).with_name("crusted_photos.csv"))}
     full_size = {path.stem: path for path in (data / "pad_ufes_fullsize" / "images").iterdir()}
     photos = []
     for row in _rows(data / "pad_ufes" / "labels.csv"):
@@ -78,6 +82,7 @@ def held_out_photos(data: Path = DATA) -> list[RealPhoto]:
                 fitzpatrick=_roman(row["fitspatrick"]),
                 has_ink=marks["ink"] == "yes",
                 has_hair=marks["hair"] == "yes",
+                crust=crust.get(row["file"], ""),
             )
         )
     return photos

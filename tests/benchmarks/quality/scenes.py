@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.benchmarks.quality import damage, framing, look_alikes, print_in_photo
+from tests.benchmarks.quality import damage, framing, look_alikes, print_in_photo, things
 from tests.benchmarks.quality.real_photos import RealPhoto
 
 AS_IS = "as is"
@@ -63,7 +63,7 @@ class Picture:
 def pictures_of(photo: RealPhoto) -> Iterator[Picture]:
     """All pictures of one photo; the same ones at every run."""
     sharp = photo.pixels.astype(np.float32)
-    for make in (_blurred, _dyed, _hairy, _far, _near, _lit, _printed, _innocent, _toned):
+    for make in (_blurred, _dyed, _hairy, _far, _near, _lit, _printed, _covered, _innocent, _toned):
         yield from make(photo, sharp)
 
 
@@ -144,6 +144,15 @@ def _lit(photo: RealPhoto, sharp: np.ndarray) -> Iterator[Picture]:
         yield Picture("light", "exposure", f"{stops:+d} stops", damage.with_sensor_noise(exposed, noise))
     for name, gains in CASTS.items():
         yield Picture("light", "colour cast", name, damage.with_sensor_noise(damage.lit_by(sharp, gains), noise))
+
+
+def _covered(photo: RealPhoto, sharp: np.ndarray) -> Iterator[Picture]:
+    noise = photo.noise("things")
+    yield Picture("things", AS_IS, "", damage.with_sensor_noise(sharp, noise))
+    for thing in things.THINGS:
+        for place in things.PLACES:
+            covered = things.with_thing(sharp, photo.lesion, thing, place, noise)
+            yield Picture("things", thing, place, damage.with_sensor_noise(covered, noise))
 
 
 def _printed(photo: RealPhoto, sharp: np.ndarray) -> Iterator[Picture]:

@@ -38,6 +38,8 @@ ISSUES: tuple[Issue, ...] = (
     Issue("hair_over_lesion", "refuse"),
     Issue("needs_privacy_check", "flag"),
     Issue("dye_over_lesion", "flag"),
+    Issue("object_over_lesion", "flag"),
+    Issue("crust_over_lesion", "flag"),
     Issue("soft_focus", "flag"),
     Issue("slight_motion", "flag"),
     Issue("dim", "flag"),
