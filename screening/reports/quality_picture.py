@@ -121,10 +121,12 @@ def _write(words: list[tuple[str, tuple[int, int, int]]]) -> np.ndarray:
 
 
 def _panel(picture: np.ndarray, *legend: tuple[str, tuple[int, int, int]]) -> np.ndarray:
-    strip = np.full((2 * _LINE_PX, picture.shape[1], 3), 255, np.uint8)
-    x = _MARGIN_PX
+    strip = np.full((3 * _LINE_PX, picture.shape[1], 3), 255, np.uint8)
+    x, y = _MARGIN_PX, _LINE_PX
     for text, colour in legend:
-        cv2.putText(strip, text, (x, _LINE_PX), cv2.FONT_HERSHEY_SIMPLEX, 0.43, colour, 1, cv2.LINE_AA)
+        if x > _MARGIN_PX and x + 9 * len(text) > picture.shape[1]:  # a narrow photo: go on below
+            x, y = _MARGIN_PX, y + _LINE_PX
+        cv2.putText(strip, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.43, colour, 1, cv2.LINE_AA)
         x += 9 * len(text) + _MARGIN_PX
     return np.vstack([picture, strip])
 

@@ -21,7 +21,9 @@ def drawn_photo(folder: Path) -> RealPhoto:
     pixels = np.clip(skin_photo(size=SIZE, radius=0.2), 0, 255).astype(np.uint8)
     cv2.imwrite(str(folder / "photo.png"), pixels[..., ::-1])
     cv2.imwrite(str(folder / "mask.png"), lesion_mask(0.2, size=SIZE).astype(np.uint8) * 255)
-    return RealPhoto(folder / "photo.png", folder / "mask.png", "PAT_1", "II", has_ink=False, has_hair=False)
+    return RealPhoto(
+        folder / "photo.png", folder / "mask.png", "PAT_1", "II", has_ink=False, has_hair=False, crust="no"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,7 @@ def findings(tmp_path_factory) -> Findings:
         damage_figures.hair_figures,
         damage_figures.framing_figures,
         damage_figures.light_figures,
+        damage_figures.thing_figures,
         damage_figures.look_alike_figures,
         damage_figures.tone_figures,
     ],

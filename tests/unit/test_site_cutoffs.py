@@ -27,9 +27,9 @@ def test_a_file_that_changes_nothing_is_the_product_under_another_name():
 
 
 def test_the_version_is_the_name_and_a_digest_of_all_numbers():
-    assert re.fullmatch(r"quality-5-[0-9a-f]{8}", PRODUCT.version)
+    assert re.fullmatch(r"quality-6-[0-9a-f]{8}", PRODUCT.version)
     assert site(flag_hair=0.08).version.startswith("north-")
-    assert site().version.removeprefix("north-") == PRODUCT.version.removeprefix("quality-5-")
+    assert site().version.removeprefix("north-") == PRODUCT.version.removeprefix("quality-6-")
 
 
 @pytest.mark.parametrize("cutoff", LINES)

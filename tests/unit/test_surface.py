@@ -22,7 +22,7 @@ def with_ruler(photo: np.ndarray, top: int) -> np.ndarray:
     laid[top : top + 130] = (226, 224, 218)
     for number, x in enumerate(range(8, WIDTH, 18)):
         cv2.line(laid, (x, top), (x, top + (50 if number % 5 == 0 else 28)), (28, 28, 30), 3, cv2.LINE_AA)
-    return laid
+    return np.asarray(laid)
 
 
 def with_sticker(photo: np.ndarray, x: int, y: int, colour: tuple[int, int, int], radius: int = 130) -> np.ndarray:
