@@ -60,8 +60,8 @@ def test_what_is_fitted_tells_things_and_crust_from_bare_lesions(tmp_path, monke
     bare = [photo(seed).pixels for seed in range(10)]
     crusted = [pixels.copy() for pixels in bare]
     for seed, pixels in enumerate(crusted):
-        crust = np.random.default_rng(seed).random(SIZE) < 0.6
-        pixels[lesion_mask(0.1, size=SIZE) & crust] = (214, 190, 90)
+        patches = np.random.default_rng(seed).random(SIZE) < 0.6
+        pixels[lesion_mask(0.1, size=SIZE) & patches] = (214, 190, 90)
     rated = [(False, pixels) for pixels in bare] + [(True, pixels) for pixels in crusted]
     file = fit_surface([photo(seed) for seed in range(10)], rated, tmp_path / "surface.json")
     monkeypatch.setattr(surface, "SURFACE", file)
