@@ -58,10 +58,8 @@ def test_views_of_both_kinds_are_cut_out_as_the_networks_see_them_and_the_same_o
 def test_what_is_fitted_tells_a_lesion_that_the_frame_cuts(tmp_path, monkeypatch):
     file = fit_framing([drawn(f"PAT_{seed}", seed) for seed in range(6)], tmp_path / "framing.json")
     monkeypatch.setattr(framing, "FRAMING", file)
-    framing._weights.cache_clear()
     views = list(framed_views(drawn("PAT_9", 9), np.random.default_rng(1)))
     scores = [cut_score(framing_features(find_regions(view).encoding)) for _, view in views]
-    framing._weights.cache_clear()
     cut, whole = ([s for s, (is_cut, _) in zip(scores, views, strict=True) if is_cut is kind] for kind in (True, False))
 
     assert np.mean(cut) > np.mean(whole) + 1

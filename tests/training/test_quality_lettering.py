@@ -42,10 +42,8 @@ def test_print_is_drawn_where_the_box_is_and_within_the_photo():
 def test_what_is_fitted_tells_print_from_hair(tmp_path, monkeypatch):
     file = fit_lettering([photo(seed) for seed in range(12)], tmp_path / "lettering.json")
     monkeypatch.setattr(lettering, "LETTERING", file)
-    lettering._weights.cache_clear()
     plain, *printed = lettered_views(photo(21), np.random.default_rng(3))
     scores = [max((row.score for row in find_rows(view.pixels)), default=-np.inf) for view in (plain, *printed)]
-    lettering._weights.cache_clear()
 
     assert min(scores[1:]) > max(scores[0], 0)
     assert set(json.loads(file.read_text())) == {"mean", "scale", "weights", "intercept"}

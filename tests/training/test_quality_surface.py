@@ -65,7 +65,6 @@ def test_what_is_fitted_tells_things_and_crust_from_bare_lesions(tmp_path, monke
     rated = [(False, pixels) for pixels in bare] + [(True, pixels) for pixels in crusted]
     file = fit_surface([photo(seed) for seed in range(10)], rated, tmp_path / "surface.json")
     monkeypatch.setattr(surface, "SURFACE", file)
-    surface._weights.cache_clear()
     new = photo(31)
     over, _ = lay_on(new, "ruler", True, np.random.default_rng(4))
     new_crusted = new.pixels.copy()
@@ -73,7 +72,6 @@ def test_what_is_fitted_tells_things_and_crust_from_bare_lesions(tmp_path, monke
     (bare_crust, bare_thing), (crust, _), (_, thing) = (
         surface_scores(surface_features(p, find_regions(p))) for p in (new.pixels, new_crusted, over)
     )
-    surface._weights.cache_clear()
 
     assert crust > 0 > bare_crust
     assert thing > 0 > bare_thing

@@ -8,11 +8,11 @@ docs/decisions/0023.
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+
+from screening.stages.quality.regression import read_regression
 
 FRAMING = Path(__file__).with_name("framing.json")
 
@@ -28,12 +28,4 @@ def framing_features(encoding: np.ndarray) -> np.ndarray:
 
 def cut_score(features: np.ndarray) -> float:
     """Log odds that the frame cuts the lesion, against all of it with skin around."""
-    mean, scale, weights, intercept = _weights()
-    return float(weights @ ((features - mean) / scale) + intercept)
-
-
-@lru_cache(maxsize=1)
-def _weights() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    fitted = json.loads(FRAMING.read_text())
-    mean, scale, weights = (np.array(fitted[name]) for name in ("mean", "scale", "weights"))
-    return mean, scale, weights, float(fitted["intercept"])
+    return read_regression(FRAMING).log_odds(features)

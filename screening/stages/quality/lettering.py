@@ -8,14 +8,14 @@ not read. Source: docs/decisions/0027.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from screening.stages.quality.regression import read_regression
 
 LETTERING = Path(__file__).with_name("lettering.json")
 
@@ -53,8 +53,7 @@ class Row:
     @property
     def score(self) -> float:
         """Log odds that the marks are print."""
-        mean, scale, weights, intercept = _weights()
-        return float(weights @ ((self.features - mean) / scale) + intercept)
+        return read_regression(LETTERING).log_odds(self.features)
 
 
 def measure_lettering(view: np.ndarray) -> float | None:
@@ -173,10 +172,3 @@ def _describe(
         np.log((colours.std(axis=0).mean() + 1) / mean),
     ]
     return Row(corner[0] + left, corner[1] + top, corner[0] + right, corner[1] + bottom, np.array(features))
-
-
-@lru_cache(maxsize=1)
-def _weights() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    fitted = json.loads(LETTERING.read_text())
-    mean, scale, weights = (np.array(fitted[name]) for name in ("mean", "scale", "weights"))
-    return mean, scale, weights, float(fitted["intercept"])

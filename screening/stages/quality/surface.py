@@ -7,21 +7,20 @@ likely each is. Source: docs/decisions/0030.
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from screening.stages.quality.regions import Regions, around, at_size_of
+from screening.stages.quality.regression import read_regression
 
 SURFACE = Path(__file__).with_name("surface.json")
 QUESTIONS = ("crust", "object")
 """What the regressions tell, in the order of their answers."""
-COLOUR_SIDE = 64
+_COLOUR_SIDE = 64
 """Pixels of the square in which colours are compared."""
-_RING_CELLS = 6
+_RING_CELLS = 6  # a tenth of the frame shows what lies beside a lesion, and little that is farther off
 _PERCENTILES = (5, 25, 75, 95)
 
 
@@ -35,7 +34,7 @@ def surface_features(view: np.ndarray, regions: Regions) -> np.ndarray:
     lesion = regions.lesion_mask
     beside = around(lesion, _RING_CELLS) & ~lesion
     ring = beside if beside.any() else lesion  # a lesion may fill the frame
-    small = cv2.resize(view, (COLOUR_SIDE, COLOUR_SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(view, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
     colours = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float64)
     on, off = (colours[at_size_of(region, small)] for region in (lesion, ring))
     return np.concatenate(
@@ -51,9 +50,7 @@ def surface_features(view: np.ndarray, regions: Regions) -> np.ndarray:
 
 def surface_scores(features: np.ndarray) -> tuple[float, float]:
     """Log odds of crust and of a thing on the lesion, as ``QUESTIONS``."""
-    crust, thing = (
-        float(weights @ ((features - mean) / scale) + intercept) for mean, scale, weights, intercept in _weights()
-    )
+    crust, thing = (read_regression(SURFACE, question).log_odds(features) for question in QUESTIONS)
     return crust, thing
 
 
@@ -65,12 +62,3 @@ def _pooled(encoding: np.ndarray, region: np.ndarray) -> np.ndarray:
     places = encoding.reshape(channels, -1).astype(np.float64)
     mean = places @ shares
     return np.concatenate([mean, np.sqrt(np.maximum(places**2 @ shares - mean**2, 0.0))])
-
-
-@lru_cache(maxsize=1)
-def _weights() -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float]]:
-    fitted = json.loads(SURFACE.read_text())
-    return [
-        (*(np.array(fitted[name][numbers]) for numbers in ("mean", "scale", "weights")), fitted[name]["intercept"])
-        for name in QUESTIONS
-    ]

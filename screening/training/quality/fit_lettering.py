@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -10,32 +9,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from screening.stages.quality.lettering import find_rows
+from screening.training.quality.fit_regression import Example, fit_regression, write_regression
 from screening.training.quality.lettered_photos import lettered_views
 
 _REGULARISATION = 1.0
 """Inverse strength (scikit-learn's C): there are hundreds of rows for each weight."""
-_DIGITS = 5
 
 
 def fit_lettering(photos: Sequence[np.ndarray], file: Path, seed: int = 0) -> Path:
     """Fit on the rows of marks in the photos and in what is drawn into them, and write the weights as JSON."""
     with ProcessPoolExecutor() as pool:
         parts = list(pool.map(partial(_rows_of, seed=seed), range(len(photos)), photos, chunksize=16))
-    is_print = np.array([printed for part in parts for printed, _ in part])
-    features = np.array([numbers for part in parts for _, numbers in part])
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    fitted = LogisticRegression(C=_REGULARISATION, max_iter=3000, class_weight="balanced")
-    fitted.fit((features - mean) / scale, is_print)
-    numbers = {"mean": mean, "scale": scale, "weights": fitted.coef_[0], "intercept": fitted.intercept_[0]}
-    text = json.dumps({name: np.round(values, _DIGITS).tolist() for name, values in numbers.items()}, indent=1)
-    file.write_text(text + "\n")
-    return file
+    return write_regression(fit_regression([row for part in parts for row in part], _REGULARISATION), file)
 
 
-def _rows_of(number: int, photo: np.ndarray, seed: int) -> list[tuple[bool, np.ndarray]]:
+def _rows_of(number: int, photo: np.ndarray, seed: int) -> list[Example]:
     """Every row with whether it is print; what else is marked in a photo with print is not learnt."""
     cv2.setNumThreads(1)
     learnt = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -11,13 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from screening.errors import ContractError
 from screening.stages.pixels import PhotoLimits, decode_photo
 from screening.stages.quality.regions import find_regions
 from screening.stages.quality.surface import QUESTIONS, surface_features
 from screening.training.quality.covered_photos import covered_views
+from screening.training.quality.fit_regression import Example, fit_regression, write_regression
 from screening.training.quality.framed_photos import DrawnLesion, in_another_tone
 from screening.training.quality.held_out import is_held_out
 
@@ -30,7 +29,6 @@ _TONES = 3
 """Other skin tones in which each rated photo is seen, too: those at hand are of light skin."""
 _OTHER_TONE_SHARE = 0.5
 """Of the photos that something was laid on."""
-_DIGITS = 5
 
 CrustedPhoto = tuple[bool, np.ndarray]
 """Whether its lesion is crusted, and its view, RGB, uint8."""
@@ -58,21 +56,11 @@ def fit_surface(lesions: Sequence[DrawnLesion], crusted: Sequence[CrustedPhoto],
         covered = pool.map(partial(_features_of_covered, seed=seed), range(len(lesions)), lesions, chunksize=4)
         of_crust, of_things = ([view for part in parts for view in part] for parts in (rated, covered))
     learnt = dict(zip(QUESTIONS, (of_crust, of_things), strict=True))
-    text = json.dumps({name: _fit(views, _REGULARISATION[name]) for name, views in learnt.items()}, indent=1)
-    file.write_text(text + "\n")
-    return file
+    fitted = {question: fit_regression(views, _REGULARISATION[question]) for question, views in learnt.items()}
+    return write_regression(fitted, file)
 
 
-def _fit(views: Sequence[tuple[bool, np.ndarray]], regularisation: float) -> dict[str, object]:
-    features = np.array([numbers for _, numbers in views])
-    mean, scale = features.mean(axis=0), features.std(axis=0) + 10.0**-_DIGITS
-    fitted = LogisticRegression(C=regularisation, max_iter=3000, class_weight="balanced")
-    fitted.fit((features - mean) / scale, [holds for holds, _ in views])
-    numbers = {"mean": mean, "scale": scale, "weights": fitted.coef_[0], "intercept": fitted.intercept_[0]}
-    return {name: np.round(values, _DIGITS).tolist() for name, values in numbers.items()}
-
-
-def _features_of_crusted(number: int, photo: CrustedPhoto, seed: int) -> list[tuple[bool, np.ndarray]]:
+def _features_of_crusted(number: int, photo: CrustedPhoto, seed: int) -> list[Example]:
     cv2.setNumThreads(1)
     random = np.random.default_rng((seed, number))
     is_crusted, pixels = photo
@@ -80,7 +68,7 @@ def _features_of_crusted(number: int, photo: CrustedPhoto, seed: int) -> list[tu
     return [(is_crusted, surface_features(view, find_regions(view))) for view in (pixels, *others)]
 
 
-def _features_of_covered(number: int, photo: DrawnLesion, seed: int) -> list[tuple[bool, np.ndarray]]:
+def _features_of_covered(number: int, photo: DrawnLesion, seed: int) -> list[Example]:
     cv2.setNumThreads(1)
     random = np.random.default_rng((seed, number))
     found = []
